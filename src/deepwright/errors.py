@@ -1,0 +1,200 @@
+"""Errors that people can act on, and the catalogue of their codes (floor 0).
+
+Every error names what was expected, what was got, where, and what to do::
+
+    DeepwrightError
+    ├── RecipeError       E1xx  the declaration is wrong
+    ├── DataError         E2xx  a file, a column or a row is wrong
+    ├── BundleError       E3xx  a bundle is missing, damaged or in the way
+    ├── TrainingError     E4xx  training cannot start or cannot go on
+    ├── ExportError       E5xx  the exported graph disagrees with the model, or cannot run
+    ├── MissingExtra      E6xx  an optional dependency is not installed
+    └── UsageError        E7xx  a command or a call was used wrongly
+
+One exception carries all the problems found at once, so that a recipe or a file is mended in one go.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Args:
+        code: A stable code of :data:`CODES`, such as ``"E214"``.
+        message: What is wrong, in one sentence without a full stop.
+        where: File, row, column or recipe path (``"adult.csv: column income, row 12"``).
+        got: What was found.
+        expected: What would have been right.
+        fix: What to do, best as the very line to write.
+    """
+
+    code: str
+    message: str
+    where: str = ""
+    got: str = ""
+    expected: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.message}" if self.where else self.message
+        lines = [f"{self.code}  {head}"]
+        lines += [
+            f"{label:<10}{text}" for label, text in (("got", self.got), ("expected", self.expected), ("do", self.fix)) if text
+        ]
+        return "\n      ".join(lines)
+
+
+class DeepwrightError(Exception):
+    """The root of all errors that Deepwright raises on purpose.
+
+    Args:
+        code: A code of :data:`CODES`.
+        message: What is wrong.
+        where: Where it is wrong.
+        got: What was found.
+        expected: What would have been right.
+        fix: What to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, code: str, message: str, *, where: str = "", got: object = "", expected: object = "", fix: str = "") -> None:
+        self.problems: tuple[Problem, ...] = (Problem(code, message, where, str(got), str(expected), fix),)
+        super().__init__(str(self))
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> DeepwrightError:
+        """Return one error that carries ``problems`` (at least one)."""
+        found = tuple(problems)
+        error = cls(found[0].code, found[0].message)
+        error.problems = found
+        error.args = (str(error),)
+        return error
+
+    @property
+    def code(self) -> str:
+        """The code of the first problem."""
+        return self.problems[0].code
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return the problems as plain dictionaries, for ``--json``."""
+        return [asdict(problem) for problem in self.problems]
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class RecipeError(DeepwrightError):
+    """The recipe is wrong (E1xx)."""
+
+    exit_code = 2
+
+
+class DataError(DeepwrightError):
+    """The data are wrong (E2xx)."""
+
+    exit_code = 3
+
+
+class BundleError(DeepwrightError):
+    """A bundle is missing, damaged or in the way (E3xx)."""
+
+    exit_code = 4
+
+
+class TrainingError(DeepwrightError):
+    """Training cannot start or cannot go on (E4xx)."""
+
+    exit_code = 5
+
+
+class ExportError(DeepwrightError):
+    """The exported graph disagrees with the trained model or cannot run (E5xx)."""
+
+    exit_code = 6
+
+
+class MissingExtra(DeepwrightError, ImportError):
+    """An optional dependency is not installed (E6xx)."""
+
+    exit_code = 7
+
+
+class UsageError(DeepwrightError):
+    """A command or a call was used wrongly (E7xx)."""
+
+    exit_code = 2
+
+
+def need(module: str, *, extra: str) -> ModuleType:
+    """Import an optional dependency, or say which extra brings it.
+
+    Args:
+        module: The dotted name of the module to import.
+        extra: The extra of this package that installs it.
+
+    Raises:
+        MissingExtra: The module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module + ".").startswith(error.name + "."):
+            raise
+        raise MissingExtra(
+            "E601",
+            f"{module} is not installed",
+            expected=f"the optional dependency {module}",
+            fix=f'pip install "deepwright[{extra}]"',
+        ) from None
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return ``", did you mean 'x'?"`` for the nearest of ``known``, or nothing."""
+    near = difflib.get_close_matches(str(name), list(known), 1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+CODES: Mapping[str, str] = {
+    # E1xx recipe
+    "E101": "The recipe cannot be read: it is not valid YAML or JSON, or its top level is not a mapping.",
+    "E102": "A key of the recipe is unknown. Unknown keys are refused, so that a misspelt option is never ignored.",
+    "E103": "A value of the recipe has the wrong type or is out of bounds.",
+    "E104": "A part type is unknown in its family. `deepwright parts` lists the types of every family.",
+    "E105": "A required key of the recipe is missing.",
+    "E106": "Sections of the recipe contradict each other.",
+    "E107": "The recipe names a column that the data do not have.",
+    "E108": "An encoder, fusion, head or loss does not accept what the part before it produces.",
+    "E109": "A --set override cannot be applied: it is not KEY.PATH=VALUE, or the path leads nowhere.",
+    "E110": "A plugin or a part file breaks the contract of its family.",
+    # E3xx bundles
+    "E301": "The path is not a bundle: the directory or its manifest.json is missing.",
+    "E302": "A file of the bundle is missing or was changed: its SHA-256 differs from the manifest's.",
+    "E303": "The output directory already exists. A bundle is never overwritten without being asked.",
+    "E304": "The bundle was written by a newer format than this version reads.",
+    "E305": "The bundle holds no exported graph, so that it predicts with PyTorch only.",
+    # E4xx training
+    "E401": "The loss became NaN or infinite.",
+    "E402": "There are too few rows to train on.",
+    "E403": "An output column holds one value only; there is nothing to learn.",
+    "E404": "The checkpoint is damaged; its hash does not match.",
+    # E5xx export
+    "E501": "The exported graph disagrees with the trained model by more than the tolerance.",
+    "E502": "The model cannot be exported to ONNX.",
+    # E6xx environment
+    "E601": "An optional dependency is not installed.",
+    # E7xx usage
+    "E701": "A command-line option or argument is missing, unknown or contradictory.",
+    "E702": "A name that the package does not offer was asked for.",
+    "E703": "A file cannot be written: the directory is missing, or permission is denied.",
+}
+"""Every code and what it means; ``deepwright explain-error CODE`` and docs/reference/errors.md show it."""

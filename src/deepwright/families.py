@@ -1,0 +1,367 @@
+"""The base of each family: its contract and nothing else (floor 1).
+
+Importing this module, or any part, never imports torch: the code that needs torch lives in ``blocks/`` and is imported
+inside ``build``.
+
+Shape letters: B rows of a batch, N number columns, C category columns (or image channels), K ensemble members,
+D width of a vector, O width of an output, H and W height and width of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic_core import PydanticCustomError
+
+from deepwright.parts import Part, Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    import torch
+    from numpy.typing import NDArray
+
+    from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
+    from deepwright.table import Table
+
+Wire = Literal["table", "image"]
+"""What travels from a feature to its encoder: single values in columns, or a picture."""
+
+TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal"]
+"""What an output is; it decides the head, the loss, the metrics and the pictures of the report."""
+
+
+@dataclass(frozen=True)
+class NumberFacts:
+    """One number column of the wire: ``float32``, NaN where the value is missing.
+
+    Args:
+        label: The column's name, with the part behind a dot when a feature yields several (``"date.month_sin"``).
+        view: How the network shall see it: ``standard`` (as it comes), ``quantile`` (its rank) or ``piecewise`` (bins).
+        edges: Strictly increasing bin edges in the units of the wire, for ``quantile`` and ``piecewise``.
+        missing: Whether a missing value is to be flagged by a channel of its own.
+        baseline: The value of the wire that explanations start from.
+    """
+
+    label: str
+    view: Literal["standard", "quantile", "piecewise"] = "standard"
+    edges: tuple[float, ...] = ()
+    missing: bool = False
+    baseline: float = 0.0
+
+
+@dataclass(frozen=True)
+class CategoryFacts:
+    """One category column of the wire: ``int32`` ids, 0 missing, 1 unseen or rare, 2… the known values.
+
+    Args:
+        label: The column's name.
+        size: The number of ids, 0 and 1 included.
+        baseline: The id that explanations start from: the most frequent one.
+    """
+
+    label: str
+    size: int
+    baseline: int = 0
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """A picture on the wire: ``uint8`` of shape (B, H, W, C).
+
+    Args:
+        height: H.
+        width: W.
+        channels: C, 1 (grey) or 3 (RGB).
+        mean: The mean of each channel over the training rows, in 0…255.
+        std: The standard deviation of each channel over the training rows, in 0…255.
+    """
+
+    height: int
+    width: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that an encoder may know of its inputs.
+
+    The arrays on the wire are ``numbers`` (B, N) float32, ``categories`` (B, C) int32 and ``image`` (B, H, W, C) uint8;
+    those that do not apply are absent.
+    """
+
+    name: str
+    numbers: tuple[NumberFacts, ...] = ()
+    categories: tuple[CategoryFacts, ...] = ()
+    image: ImageFacts | None = None
+
+    @property
+    def wire(self) -> Wire:
+        """What kind of input this is."""
+        return "image" if self.image is not None else "table"
+
+    @staticmethod
+    def merge(name: str, parts: Iterable[Facts]) -> Facts:
+        """Return the facts of single-valued columns that share one encoder, in order."""
+        listed = list(parts)
+        return Facts(name, tuple(n for f in listed for n in f.numbers), tuple(c for f in listed for c in f.categories))
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """All that a head or a loss may know of an output.
+
+    Args:
+        name: The output's name.
+        kind: What the output is.
+        classes: The labels in the order of the probabilities; empty for a number.
+        counts: The training rows of each class; for ``multilabel`` the rows that carry each tag.
+        rows: The training rows with a known target.
+        center: A number's value that the network predicts as 0.
+        scale: A number's distance that the network predicts as 1.
+    """
+
+    name: str
+    kind: TargetKind
+    classes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    rows: int = 0
+    center: float = 0.0
+    scale: float = 1.0
+
+
+class Source(Part):
+    """Where a table comes from. A path alone stands for the source that recognises it."""
+
+    family: ClassVar[str] = "sources"
+
+    path: str = Field(min_length=1)
+    """A file, a folder or a URL of the kind that the source reads; relative to the working directory."""
+
+    @classmethod
+    def recognises(cls, path: str) -> bool:
+        """Return whether this source is the one for ``path``, by its name and, for folders and archives, what lies inside."""
+        raise NotImplementedError
+
+    def read(self) -> Table:
+        """Read the whole table.
+
+        Raises:
+            DataError: The file is missing, unreadable or malformed; every problem found is listed.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def shorthand(cls, value: Any) -> Any:
+        """Let a path stand for the source that recognises it.
+
+        Raises:
+            PydanticCustomError: No source recognises the path.
+        """
+        if not isinstance(value, str):
+            return value
+        for name, part in cls.all().items():
+            if part.recognises(value):
+                return {"type": name, "path": value}
+        raise PydanticCustomError(
+            "unknown_source", "no source recognises {path}", {"path": repr(value), "known": ", ".join(cls.types())}
+        )
+
+
+class Encoder(Part):
+    """From the arrays of one input, or of all single-valued columns together, to a vector."""
+
+    family: ClassVar[str] = "encoders"
+    accepts: ClassVar[tuple[Wire, ...]] = ("table",)
+
+    def build(self, facts: Facts) -> EncoderModule:
+        """Build the module: ``forward({array: tensor}) -> (B, D)``, or ``(B, K, D)`` for K parallel members.
+
+        The module never sees the part; it offers ``width`` (D) and ``members`` (K).
+        """
+        raise NotImplementedError
+
+
+class Loss(Part):
+    """How far an output is from its target."""
+
+    family: ClassVar[str] = "losses"
+    kinds: ClassVar[tuple[TargetKind, ...]] = ()
+
+    def build(self, facts: TargetFacts) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """Return ``loss(raw, target) -> (B,)``, one loss a row, unreduced.
+
+        ``raw`` is what the network predicts before any link function: (B,) for number and binary (a logit), (B, classes) for
+        multiclass and multilabel, (B, classes - 1) cumulative logits for ordinal. ``target`` is as :meth:`Feature.target`
+        encodes it, without missing rows (multilabel and number: float; others: int64).
+        """
+        raise NotImplementedError
+
+
+class Head(Part):
+    """From the fused vector to an output."""
+
+    family: ClassVar[str] = "heads"
+    kinds: ClassVar[tuple[TargetKind, ...]] = ()
+
+    def build(self, facts: TargetFacts, loss: Loss | None) -> HeadModule:
+        """Build the module; see :class:`deepwright.blocks.contract.HeadModule`."""
+        raise NotImplementedError
+
+
+class State(Spec):
+    """What a feature learnt from the training rows: small, typed, saved as JSON."""
+
+
+class Feature(Part):
+    """A kind of column: how its values become arrays, and predictions become values. Free of torch."""
+
+    family: ClassVar[str] = "features"
+    state: ClassVar[type[State]] = State
+    dtype: ClassVar[Literal["number", "text", "date", "image", "tags"]] = "text"
+    """What the data path casts the column to before ``fit`` and ``encode``: Float64, String, Datetime("us"), Binary or String
+    (a picture's bytes or its path), List(String)."""
+
+    encoder: Encoder | None = None
+    """Inputs only: an encoder of this input's own; without it, columns share the recipe's ``tabular`` encoder."""
+    head: Head | None = None
+    """Outputs only: the head; the type's usual one by default."""
+    loss: Loss | None = None
+    """Outputs only: the loss; the head's usual one by default."""
+    weight: float = Field(1.0, gt=0)
+    """Outputs only: the weight of this output's loss among several."""
+
+    def fit(self, column: pl.Series) -> State:
+        """Learn from the training rows (nulls are missing values).
+
+        Raises:
+            DataError: The column cannot serve as this type, e.g. it has no value at all.
+        """
+        raise NotImplementedError
+
+    def encode(self, column: pl.Series, state: Any) -> dict[str, NDArray[np.generic]]:
+        """Encode any rows into the arrays of the wire (see :class:`Facts`), vectorised; total: every value has a code."""
+        raise NotImplementedError
+
+    def facts(self, name: str, state: Any) -> Facts:
+        """Return what the encoder may know."""
+        raise NotImplementedError
+
+    def target(self, column: pl.Series, state: Any) -> NDArray[np.generic]:
+        """Encode any rows as a target.
+
+        Returns:
+            number: float32 (B,), ``(value - center) / scale``, NaN if missing;
+            binary, multiclass, ordinal: int32 (B,) class index, -1 if missing or unseen;
+            multilabel: float32 (B, classes) of 0 and 1, NaN rows if missing.
+        """
+        raise NotImplementedError
+
+    def target_facts(self, name: str, state: Any) -> TargetFacts:
+        """Return what the head may know."""
+        raise NotImplementedError
+
+    def decode(self, name: str, outputs: NDArray[np.float32], state: Any) -> pl.DataFrame:
+        """Turn what leaves the graph into prediction columns.
+
+        Args:
+            name: The output's name; the first column is ``name``, others are ``f"{name}:{class}"`` probabilities.
+            outputs: (B,) values, or (B, classes) probabilities.
+            state: The learnt state.
+        """
+        raise NotImplementedError
+
+    @property
+    def can_output(self) -> bool:
+        """Whether this type can be an output."""
+        return type(self).target is not Feature.target
+
+    @classmethod
+    def columns(cls) -> dict[str, list[Any]]:
+        """Return tiny example columns ``{description: values}`` (None for missing) for the conformance suite."""
+        raise NotImplementedError
+
+
+class Layer(Part):
+    """One layer of a ``sequential`` encoder."""
+
+    family: ClassVar[str] = "layers"
+
+    def build(self, shape: tuple[int, ...]) -> tuple[torch.nn.Module, tuple[int, ...]]:
+        """Build the layer for inputs of ``shape`` (no batch axis; (C, H, W) or (D,)) and return it with its output shape.
+
+        Raises:
+            RecipeError: The layer does not fit the shape (E108).
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def example_shape(cls) -> tuple[int, ...]:
+        """Return an input shape that the example accepts."""
+        return (3, 8, 8)
+
+
+class Fusion(Part):
+    """From the vectors of several encoders to one."""
+
+    family: ClassVar[str] = "fusions"
+
+    def build(self, widths: Sequence[int]) -> FusionModule:
+        """Build the module: ``forward([(B, D_i)…]) -> (B, D)``; a members axis (B, K, D_i) passes through."""
+        raise NotImplementedError
+
+
+class Optimizer(Part):
+    """How gradients become steps."""
+
+    family: ClassVar[str] = "optimizers"
+
+    lr: float = Field(1e-3, gt=0)
+    """The peak learning rate; the schedule multiplies it."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Weight decay; biases, normalisations and embeddings are exempt."""
+
+    def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Build the optimizer over parameter groups, whose ``weight_decay`` is already set."""
+        raise NotImplementedError
+
+
+class Schedule(Part):
+    """How the learning rate changes. A pure function of progress, so that a resumed run needs no state of it."""
+
+    family: ClassVar[str] = "schedules"
+
+    warmup: float = Field(0.0, ge=0, le=1)
+    """The fraction of all steps over which the learning rate rises linearly from zero."""
+
+    def factor(self, progress: float, scores: Sequence[float]) -> float:
+        """Return the multiplier of the peak learning rate, warm-up left aside.
+
+        Args:
+            progress: The fraction of all steps done, in [0, 1].
+            scores: The validation score after each evaluation so far; higher is better.
+        """
+        raise NotImplementedError
+
+    def multiplier(self, progress: float, scores: Sequence[float]) -> float:
+        """Return the multiplier with the warm-up applied."""
+        rise = min(1.0, progress / self.warmup) if self.warmup else 1.0
+        return rise * self.factor(progress, scores)
+
+
+class Augmentation(Part):
+    """A random change of training pictures that keeps their meaning, batched and on the device."""
+
+    family: ClassVar[str] = "augmentations"
+
+    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
+        """Return ``augment(pictures, generator)``: (B, C, H, W) float in 0…255 to the same; each row is changed on its own.
+
+        All randomness comes from ``generator`` (on the CPU), so that a run can be repeated and resumed.
+        """
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""The layers of a sequential encoder (floor 4; the folder is the registry)."""

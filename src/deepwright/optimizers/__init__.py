@@ -1,0 +1,1 @@
+"""How gradients become steps (floor 4; the folder is the registry)."""

@@ -1,0 +1,468 @@
+"""The recipe: the whole declaration of a model, one section a step (floor 1).
+
+YAML, JSON and Python are the same thing::
+
+    Recipe.load("income.yaml") == Recipe.parse({...}) == Recipe(data=..., inputs=..., outputs=...)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from deepwright.errors import Problem, RecipeError, nearest
+from deepwright.families import Encoder, Feature, Fusion, Optimizer, Schedule, Source
+from deepwright.parts import Spec, json_schema
+
+FORMAT = 1
+"""The recipe format that this version writes; older ones are upgraded when they are loaded."""
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value)):
+        return float(match[1]) * _UNITS[match[2]]
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+"""Seconds, or a text such as ``90s``, ``5m``, ``1.5h``."""
+
+Scalar = str | int | float | bool
+
+
+class ColumnClean(Spec):
+    """How one column is cleaned. Applied in the order of the fields, to training data and to every later row alike."""
+
+    strip: str = ""
+    """Characters removed from both ends of every text, blanks aside (which reading removes)."""
+    normalize: bool = False
+    """Unicode NFKC, inner blanks folded to one."""
+    case: Literal["keep", "lower", "upper"] = "keep"
+    """Change of case, which merges inconsistent spellings of a category."""
+    replace: dict[str, str | None] = Field(default_factory=dict)
+    """Exact values and what they become; ``null`` makes them missing."""
+    convert: Literal["keep", "number", "text", "date"] = "keep"
+    """The type that the column is made; a value that cannot be converted is an error unless ``on_error: missing``."""
+    on_error: Literal["raise", "missing"] = "raise"
+    """What becomes of a value that the column's type cannot hold."""
+    outliers: Literal["keep", "clip", "drop"] = "keep"
+    """Values outside the fences (quartiles ± ``fence`` × IQR, learnt from training rows); ``drop`` drops training rows only."""
+    fence: float = Field(3.0, gt=0)
+    """The distance of the outlier fences in interquartile ranges (Tukey 1977)."""
+    missing: Literal["keep", "drop"] | Scalar = "keep"
+    """``keep``: features handle them; ``drop``: training rows are dropped; any other value replaces them."""
+
+
+class Clean(Spec):
+    """How the data are cleaned: nothing unless declared. Keys other than the fields are columns."""
+
+    duplicates: Literal["keep", "drop"] = "keep"
+    """Training rows that repeat an earlier one in every column."""
+    strip: bool = True
+    """Blanks around every value of a text file are removed; counted and reported."""
+    missing: list[str] | None = None
+    """Texts that mean a missing value; by default ``?``, ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``-`` and empty."""
+    columns: dict[str, ColumnClean] = Field(default_factory=dict)
+    """One entry a column."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        own = {key: entry for key, entry in value.items() if key in cls.model_fields}
+        rest = {key: entry for key, entry in value.items() if key not in cls.model_fields}
+        if rest:
+            own["columns"] = {**(own.get("columns") or {}), **rest}
+        return own
+
+
+class Split(Spec):
+    """How rows are divided into training, validation and test rows."""
+
+    by: Literal["auto", "random", "stratified", "group", "time", "column", "file"] = "auto"
+    """``auto``: stratified for a class output, else random. ``file``: the test rows are those of ``data.test``."""
+    column: str | None = None
+    """The column of the group, the time, or the names ``train``, ``validation`` and ``test``."""
+    validation: float = Field(0.15, ge=0, lt=1)
+    """The fraction of the rows (after the test rows are set aside) that choose the best weights."""
+    test: float = Field(0.0, ge=0, lt=1)
+    """The fraction of the rows that are never trained on."""
+    folds: int | None = Field(None, ge=2)
+    """k-fold: the rows are dealt into this many folds, of which ``fold`` is the validation set."""
+    fold: int = Field(0, ge=0)
+    """Which of ``folds`` validates."""
+    seed: int = 0
+    """The seed of the division."""
+
+
+class Select(Spec):
+    """Choose input columns by how much they tell of the output, on training rows; reported, and written into the recipe."""
+
+    by: Literal["mutual_information", "importance"] = "mutual_information"
+    """``mutual_information`` of each column alone, or the permutation ``importance`` in a quick model of all columns."""
+    keep: int | None = Field(None, ge=1)
+    """How many columns stay; without it, all that score at least ``threshold``."""
+    threshold: float = Field(0.0, ge=0)
+    """The least score that stays (nats for mutual information)."""
+
+
+class Data(Spec):
+    """What is learnt from."""
+
+    source: Source | None = None
+    """A path, or a source part."""
+    test: Source | None = None
+    """A file of test rows, never trained on."""
+    clean: Clean = Clean()
+    """Declared cleaning."""
+    split: Split = Split()
+    """Which rows train, validate and test."""
+    drop: list[str] = Field(default_factory=list)
+    """Columns that are not inputs (identifiers, constants, what leaks the target)."""
+    columns: Literal["all", "declared"] = "all"
+    """``all``: columns that ``inputs`` leaves out become inputs of inferred types; ``declared``: they are ignored."""
+    derive: dict[str, str] = Field(default_factory=dict)
+    """Constructed columns by expression: ``{ratio: rooms / households, kind: "cross(sex, race)", month: "month(day)"}``."""
+    select: Select | None = None
+    """Choose among the input columns."""
+    weight: str | None = None
+    """A column of row weights."""
+
+
+class Training(Spec):
+    """How it is learnt. ``auto`` and ``null`` are decided from the data and written into the resolved recipe."""
+
+    epochs: int | None = Field(None, ge=1)
+    """Passes over the training rows, at most."""
+    steps: int | None = Field(None, ge=1)
+    """Optimizer steps, instead of epochs."""
+    budget: Duration | None = None
+    """Time for training (``5m``); the schedule fits itself to it, and the steps that fit are written into the recipe."""
+    batch: int | None = Field(None, ge=1)
+    """Rows a step."""
+    optimizer: Optimizer | None = None
+    """How gradients become steps."""
+    schedule: Schedule | None = None
+    """How the learning rate changes."""
+    patience: int | None = Field(None, ge=0)
+    """Epochs without a better validation score before stopping; 0: never stop early."""
+    monitor: str | None = None
+    """``loss`` or a metric of the first output; the best epoch's weights are kept."""
+    seed: int = Field(0, ge=0)
+    """The seed of initial weights, order and augmentation."""
+    clip: float | None = Field(None, gt=0)
+    """The largest norm of the whole gradient."""
+    l1: float = Field(0.0, ge=0)
+    """L1 penalty on weights; with ``l2`` an elastic net."""
+    l2: float = Field(0.0, ge=0)
+    """L2 penalty on weights, added to the loss."""
+    balance: Literal["none", "weights", "resample"] = "none"
+    """Class imbalance of the first class output: weight its rows, or draw them, inversely to their class's share."""
+    multitask: Literal["weighted", "uncertainty"] = "weighted"
+    """Several outputs: the declared weights, or learnt uncertainties (Kendall et al., arXiv 1705.07115)."""
+    mixup: float = Field(0.0, ge=0)
+    """Mixup's alpha (arXiv 1710.09412), pictures only; 0 is off."""
+    cutmix: float = Field(0.0, ge=0)
+    """CutMix's alpha (arXiv 1905.04899), pictures only; 0 is off."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """``auto`` takes bf16 where it is measured to be faster and agrees with fp32."""
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    """Memory layout of pictures; ``auto`` measures."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; by default one for each core."""
+
+
+class Recipe(Spec):
+    """The whole declaration of a model.
+
+    Raises:
+        RecipeError: From :meth:`load` and :meth:`parse`, with all problems at once, each with its path.
+    """
+
+    format: int = Field(FORMAT, ge=1, le=FORMAT)
+    """The recipe format."""
+    data: Data = Data()
+    """What is learnt from; a path alone is its source."""
+    inputs: dict[str, Feature] = Field(default_factory=dict)
+    """Input columns and their types; columns left out are inferred."""
+    outputs: dict[str, Feature] = Field(default_factory=dict)
+    """Output columns and their types."""
+    tabular: Encoder | None = None
+    """The encoder that single-valued columns (number, category, date, …) share; by default chosen by the data."""
+    fusion: Fusion | None = None
+    """How the vectors of several encoders become one."""
+    training: Training = Training()
+    """How it is learnt."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("data"), str):
+            return {**value, "data": {"source": value["data"]}}
+        return value
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any], *, where: str = "recipe") -> Self:
+        """Build a recipe from plain values.
+
+        Raises:
+            RecipeError: With every problem found, each with its path and the nearest known name.
+        """
+        try:
+            recipe = cls.model_validate(value)
+        except ValidationError as error:
+            raise RecipeError.of(_problems(error, where)) from None
+        if problems := list(_contradictions(recipe, where)):
+            raise RecipeError.of(problems)
+        return recipe
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
+        """Read a YAML or JSON file, with ``KEY.PATH=VALUE`` overrides applied.
+
+        Raises:
+            RecipeError: The file is missing, is not YAML or JSON, or does not declare a valid recipe.
+        """
+        value = read_mapping(Path(path))
+        return cls.parse(override(value, overrides), where=str(path))
+
+    def dump(self, *, defaults: bool = True) -> dict[str, Any]:
+        """Return the recipe as plain values; ``parse`` of them is equal to the recipe."""
+        dumped = self.model_dump(mode="json", exclude_defaults=not defaults)
+        return {"format": self.format, **dumped}
+
+    def yaml(self, *, defaults: bool = False) -> str:
+        """Return the recipe as YAML."""
+        text: str = yaml.safe_dump(self.dump(defaults=defaults), sort_keys=False, allow_unicode=True, width=120)
+        return text
+
+    def save(self, path: str | Path, *, defaults: bool = False) -> None:
+        """Write the recipe as YAML, or as JSON if the path ends in ``.json``."""
+        target = Path(path)
+        as_json = target.suffix == ".json"
+        text = json.dumps(self.dump(defaults=defaults), indent=2, ensure_ascii=False) if as_json else self.yaml(defaults=defaults)
+        target.write_text(text, encoding="utf-8")
+
+    def replace(self, **sections: Any) -> Self:
+        """Return a copy with fields replaced, validated; ``training={"epochs": 3}`` merges into the section."""
+        merged = {
+            key: getattr(self, key).model_copy(update=value)
+            if isinstance(value, dict) and isinstance(getattr(self, key), Spec)
+            else value
+            for key, value in sections.items()
+        }
+        return type(self).model_validate({**{k: getattr(self, k) for k in type(self).model_fields}, **merged})
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Return the JSON schema of recipes, all parts included."""
+        return json_schema(cls)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where plain YAML would silently keep the last."""
+
+
+def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        if not isinstance(key, str | int | float | bool | None):
+            raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return {
+        (str(k) if isinstance(k := loader.construct_object(a, deep=True), bool | int | float) else k): loader.construct_object(
+            b, deep=True
+        )  # type: ignore[no-untyped-call]
+        for a, b in node.value
+    }
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML or JSON mapping.
+
+    Raises:
+        RecipeError: E101, with the line and column of the first mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise RecipeError(
+            "E101", "the recipe does not exist", where=str(path), fix="deepwright init DATA --target COLUMN writes one"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            "E101", "the recipe cannot be read", where=str(path), got=error, expected="a text file in UTF-8"
+        ) from None
+    return parse_mapping(text, where=str(path))
+
+
+def parse_mapping(text: str, *, where: str) -> dict[str, Any]:
+    """Parse a YAML or JSON mapping (JSON is YAML).
+
+    Raises:
+        RecipeError: E101, with the line and column of the first mistake.
+    """
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
+        raise RecipeError(
+            "E101", f"not valid YAML: {error.problem}", where=place, fix="check indentation, colons and quotes there"
+        ) from None
+    except yaml.YAMLError as error:
+        raise RecipeError("E101", "not valid YAML", where=where, got=str(error).splitlines()[0]) from None
+    if not isinstance(value, dict):
+        kind = "nothing" if value is None else f"a {type(value).__name__}"
+        raise RecipeError(
+            "E101", "the top level is not a mapping", where=where, got=kind, expected="keys such as data, inputs, outputs, training"
+        )
+    return value
+
+
+def override(value: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Apply ``KEY.PATH=VALUE`` settings (values are YAML) to plain values; list items go by index.
+
+    Raises:
+        RecipeError: E109, for each setting that cannot be applied.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    problems: list[Problem] = []
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        keys = [key for key in path.strip().split(".") if key]
+        if not equals or not keys:
+            problems.append(
+                Problem("E109", f"cannot apply --set {setting}", expected="KEY.PATH=VALUE, such as training.optimizer.lr=1e-3")
+            )
+            continue
+        try:
+            new = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader
+        except yaml.YAMLError:
+            problems.append(Problem("E109", f"cannot apply --set {setting}", got=f"{text!r}, which is not a YAML value"))
+            continue
+        if isinstance(new, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", new):
+            new = float(new)  # YAML 1.1 reads 1e-3 as text
+        try:
+            _assign(result, keys, new)
+        except (LookupError, TypeError, ValueError):
+            problems.append(Problem("E109", f"cannot apply --set {setting}", got=f"no place {path!r} in the recipe"))
+    if problems:
+        raise RecipeError.of(problems)
+    return result
+
+
+def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    node: Any = tree
+    for key in keys[:-1]:
+        if isinstance(node, list):
+            node = node[int(key)]
+            continue
+        if isinstance(node.get(key), str):
+            # a type name alone stands for {type: name}; a path of `data` for {source: path}
+            node[key] = {"source" if key == "data" else "type": node[key]}
+        if node.get(key) is None:
+            node[key] = {}
+        node = node[key]
+    if isinstance(node, list):
+        node[int(keys[-1])] = value
+    else:
+        node[keys[-1]] = value
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
+    return text.lstrip(".")
+
+
+def _problems(error: ValidationError, where: str) -> Iterator[Problem]:
+    """Turn pydantic's errors into problems with a recipe path and a hint."""
+    for item in error.errors(include_url=False):
+        kind, context = item["type"], item.get("ctx", {})
+        loc = tuple(step for step in item["loc"] if not (isinstance(step, str) and step.startswith(("function-", "nullable"))))
+        place = f"{where}: {_path(loc)}" if loc else where
+        got = repr(item["input"])
+        got = got if len(got) <= 80 else got[:77] + "..."
+        if kind == "extra_forbidden":
+            known = _known_keys(loc[:-1])
+            yield Problem(
+                "E102",
+                f"unknown key {loc[-1]!r}{nearest(loc[-1], known)}",
+                place,
+                expected="one of " + ", ".join(known) if known else "",
+            )
+        elif kind == "unknown_type":
+            yield Problem("E104", item["msg"], place, expected=f"one of {context['known']}")
+        elif kind == "unknown_source":
+            yield Problem(
+                "E104",
+                item["msg"],
+                place,
+                expected=f"a file or folder that one of these reads: {context['known']}",
+                fix=f"check the path, or name the type: {{type: csv, path: {context['path']}}}",
+            )
+        elif kind == "missing_type":
+            yield Problem("E105", item["msg"], place, got, f"one of {context['known']}")
+        elif kind == "missing":
+            yield Problem("E105", f"the key {loc[-1]!r} is required", place)
+        else:
+            yield Problem("E103", item["msg"], place, got)
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the mapping at ``loc`` of a recipe takes, where the path alone tells."""
+    spec: Any = Recipe
+    for step in loc:
+        field = spec.model_fields.get(step) if isinstance(spec, type) and issubclass(spec, Spec) else None
+        if field is None:
+            return []
+        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        spec = next((c for c in candidates if isinstance(c, type) and issubclass(c, Spec)), None)
+    return list(spec.model_fields) if isinstance(spec, type) and issubclass(spec, Spec) else []
+
+
+def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
+    """Find what no field alone can see."""
+    for name, feature in recipe.inputs.items():
+        for key in ("head", "loss"):
+            if getattr(feature, key) is not None:
+                yield Problem("E106", f"{key} belongs to an output, and {name} is an input", f"{where}: inputs.{name}.{key}")
+    for name, feature in recipe.outputs.items():
+        if feature.encoder is not None:
+            yield Problem("E106", f"encoder belongs to an input, and {name} is an output", f"{where}: outputs.{name}.encoder")
+        if not feature.can_output:
+            yield Problem("E106", f"the type {feature.type_name()} cannot be an output", f"{where}: outputs.{name}")
+        if name in recipe.inputs:
+            yield Problem("E106", f"{name} is an input and an output", f"{where}: inputs.{name}", fix="remove it from one of them")
+    if recipe.training.epochs is not None and recipe.training.steps is not None:
+        yield Problem("E106", "epochs and steps are both given", f"{where}: training", fix="keep one of them")
+    split = recipe.data.split
+    if split.by in ("group", "time", "column") and split.column is None:
+        yield Problem(
+            "E106",
+            f"split by {split.by} needs the column",
+            f"{where}: data.split",
+            fix=f"data: {{split: {{by: {split.by}, column: NAME}}}}",
+        )
+    if split.by == "file" and recipe.data.test is None:
+        yield Problem("E106", "split by file needs the test file", f"{where}: data.split", fix="data: {test: FILE}")
+    if split.folds is not None and split.fold >= split.folds:
+        yield Problem("E106", f"fold {split.fold} does not exist", f"{where}: data.split.fold", expected=f"0 … {split.folds - 1}")

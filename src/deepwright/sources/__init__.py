@@ -1,0 +1,1 @@
+"""Where tables come from (floor 4; the folder is the registry)."""

@@ -1,0 +1,1 @@
+"""The steps of the life cycle, one thin file each (floor 6)."""

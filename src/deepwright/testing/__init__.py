@@ -1,0 +1,1 @@
+"""Conformance suites, one per family (floor 8)."""
