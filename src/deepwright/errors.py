@@ -123,7 +123,7 @@ class ExportError(DeepwrightError):
     exit_code = 6
 
 
-class MissingExtra(DeepwrightError, ImportError):
+class MissingExtra(DeepwrightError, ImportError):  # noqa: N818  the name says it
     """An optional dependency is not installed (E6xx)."""
 
     exit_code = 7
