@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
+from deepwright.errors import nearest
 from deepwright.parts import Part, Spec
 
 if TYPE_CHECKING:
@@ -156,6 +158,10 @@ class Source(Part):
         """
         raise NotImplementedError
 
+    def held_out(self) -> Source | None:
+        """Return the source of the official test rows that lie beside what :meth:`read` returns, or None if there are none."""
+        return None
+
     @classmethod
     def shorthand(cls, value: Any) -> Any:
         """Let a path stand for the source that recognises it.
@@ -169,8 +175,21 @@ class Source(Part):
             if part.recognises(value):
                 return {"type": name, "path": value}
         raise PydanticCustomError(
-            "unknown_source", "no source recognises {path}", {"path": repr(value), "known": ", ".join(cls.types())}
+            "unknown_source",
+            "no source recognises {path}{why}",
+            {"path": repr(value), "why": _why_unknown(value), "known": ", ".join(cls.types())},
         )
+
+
+def _why_unknown(path: str) -> str:
+    """Return what keeps every source from ``path``, where that can be told: it is missing, or it is a pickle."""
+    place = Path(path).expanduser()
+    if place.suffix.lower() in (".pkl", ".pickle", ".pt", ".pth", ".joblib"):
+        return ": a pickle can run any code when it is opened; save the data as Parquet, frame.to_parquet(...)"
+    if place.exists():
+        return ""
+    beside = [other.name for other in place.parent.iterdir()] if place.parent.is_dir() else []
+    return ": it does not exist" + nearest(place.name, beside)
 
 
 class Encoder(Part):
@@ -266,7 +285,7 @@ class Feature(Part):
         """Return what the head may know."""
         raise NotImplementedError
 
-    def decode(self, name: str, outputs: NDArray[np.float32], state: Any) -> pl.DataFrame:
+    def decode(self, name: str, outputs: NDArray[Any], state: Any) -> pl.DataFrame:
         """Turn what leaves the graph into prediction columns.
 
         Args:

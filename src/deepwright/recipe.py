@@ -11,14 +11,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from deepwright.errors import Problem, RecipeError, nearest
 from deepwright.families import Encoder, Feature, Fusion, Optimizer, Schedule, Source
-from deepwright.parts import Spec, json_schema
+from deepwright.parts import Part, Spec, json_schema
 
 FORMAT = 1
 """The recipe format that this version writes; older ones are upgraded when they are loaded."""
@@ -35,6 +35,7 @@ def _seconds(value: Any) -> Any:
 Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 """Seconds, or a text such as ``90s``, ``5m``, ``1.5h``."""
 
+P = TypeVar("P", bound=Part)
 Scalar = str | int | float | bool
 
 
@@ -265,9 +266,21 @@ class Recipe(Spec):
         return type(self).model_validate({**{k: getattr(self, k) for k in type(self).model_fields}, **merged})
 
     @classmethod
-    def schema(cls) -> dict[str, Any]:
+    def full_schema(cls) -> dict[str, Any]:
         """Return the JSON schema of recipes, all parts included."""
         return json_schema(cls)
+
+
+def parse_part(family: type[P], value: Any, *, where: str) -> P:
+    """Build one part from plain values, outside a recipe.
+
+    Raises:
+        RecipeError: With every problem found.
+    """
+    try:
+        return TypeAdapter(family).validate_python(value)
+    except ValidationError as error:
+        raise RecipeError.of(_problems(error, where)) from None
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -277,19 +290,15 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str | int | float | bool | None):
             raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
         seen.add(key)
     loader.flatten_mapping(node)
-    return {
-        (str(k) if isinstance(k := loader.construct_object(a, deep=True), bool | int | float) else k): loader.construct_object(
-            b, deep=True
-        )  # type: ignore[no-untyped-call]
-        for a, b in node.value
-    }
+    pairs = [(loader.construct_object(a, deep=True), loader.construct_object(b, deep=True)) for a, b in node.value]
+    return {str(key) if isinstance(key, bool | int | float) else key: value for key, value in pairs}
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
@@ -376,6 +385,8 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
         if isinstance(node, list):
             node = node[int(key)]
             continue
+        if not isinstance(node, dict):
+            raise TypeError(key)
         if isinstance(node.get(key), str):
             # a type name alone stands for {type: name}; a path of `data` for {source: path}
             node[key] = {"source" if key == "data" else "type": node[key]}
@@ -384,8 +395,10 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
         node = node[key]
     if isinstance(node, list):
         node[int(keys[-1])] = value
-    else:
+    elif isinstance(node, dict):
         node[keys[-1]] = value
+    else:
+        raise TypeError(keys[-1])
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
@@ -427,11 +440,11 @@ def _problems(error: ValidationError, where: str) -> Iterator[Problem]:
             yield Problem("E103", item["msg"], place, got)
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+def _known_keys(loc: Iterable[int | str]) -> list[str]:
     """Return the keys that the mapping at ``loc`` of a recipe takes, where the path alone tells."""
     spec: Any = Recipe
     for step in loc:
-        field = spec.model_fields.get(step) if isinstance(spec, type) and issubclass(spec, Spec) else None
+        field = spec.model_fields.get(str(step)) if isinstance(spec, type) and issubclass(spec, Spec) else None
         if field is None:
             return []
         candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]

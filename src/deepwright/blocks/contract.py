@@ -34,11 +34,13 @@ class FusionModule(nn.Module):
 class HeadModule(nn.Module):
     """What turns raw predictions into a loss and into what leaves the graph. The assembler makes the output layer.
 
-    ``size`` is the width of the raw prediction (1 is squeezed away: raw is (B,) then).
+    ``size`` is the width of the raw prediction (1 is squeezed away: raw is (B,) then). ``initial_bias`` (size,), if any, is where
+    the bias of the output layer starts: at what the class shares alone predict, so that training need not find them first.
     """
 
     size: int
     loss: RowLoss
+    initial_bias: Tensor | None = None
 
     def outputs(self, raw: Tensor) -> Tensor:
         """Return values (B,) in the target's own units, or probabilities (B, classes); members are averaged afterwards."""

@@ -1,1 +1,18 @@
-"""Conformance suites, one per family (floor 8)."""
+"""Conformance suites, one per family, for this package's parts and those of plugins (floor 8; needs pytest).
+
+A suite is a list of checks, each a function of one part's class; discovery finds the parts, plugins included, so that a new
+file is tested with no test edited::
+
+    from deepwright.testing import features, parts
+
+    @pytest.mark.parametrize("check", parts.CHECKS, ids=parts.check_name)
+    @pytest.mark.parametrize(("family", "name"), parts.discovered())
+    def test_part(family, name, check):
+        check(parts.find(family, name))
+
+The author of a plugin may also call ``parts.conforms(MyPart)`` and ``features.conforms(MyFeature)``.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("deepwright.testing.parts", "deepwright.testing.features")

@@ -1,0 +1,211 @@
+"""Deepwright from Python: ``dw.train``, ``dw.load`` and the model that they return (floor 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from deepwright.bundle import Bundle
+from deepwright.errors import UsageError
+from deepwright.families import Source
+from deepwright.opening import Engine
+from deepwright.progress import Listener
+from deepwright.recipe import Recipe, override, read_mapping
+from deepwright.steps.evaluate import Evaluation
+from deepwright.steps.evaluate import evaluate as evaluate_step
+from deepwright.steps.predict import predict as predict_step
+from deepwright.table import Table
+
+RECIPES = (".yaml", ".yml")
+"""What a path ends in that names a recipe, not data."""
+
+
+class Model:
+    """A trained model: a bundle, opened.
+
+    Args:
+        path: The bundle's directory.
+
+    Raises:
+        BundleError: It is not a bundle, or was changed.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.bundle = Bundle.open(path)
+
+    @property
+    def path(self) -> Path:
+        """The bundle's directory."""
+        return self.bundle.path
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return self.bundle.recipe
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """What training measured: ``{output: {metric: {"value", "low", "high"}}}``."""
+        found: dict[str, dict[str, Any]] = self.bundle.manifest.get("metrics", {})
+        return found
+
+    @property
+    def report(self) -> Path:
+        """The HTML report of the training."""
+        return self.bundle.file("report.html")
+
+    def predict(self, data: Any, *, engine: Engine = "auto") -> Any:
+        """Predict every row of ``data``.
+
+        Args:
+            data: A path, or a pandas, Polars or Arrow table, a dict of lists or a list of dicts.
+            engine: ``onnx`` runs the exported graph, ``torch`` the network itself, ``auto`` the graph if there is one.
+
+        Returns:
+            One row for each of ``data``: a column for each output and one for each class's probability. A pandas table for
+            pandas data, otherwise a Polars one.
+
+        Raises:
+            DataError: The rows do not fit the model's inputs.
+        """
+        frame = predict_step(self.path, as_rows(data), engine=engine)
+        return frame.to_pandas() if _is_pandas(data) else frame
+
+    def evaluate(self, data: Any = None, *, report: str | Path | None = None, engine: Engine = "auto") -> Evaluation:
+        """Measure the model on rows whose outputs are known.
+
+        Args:
+            data: As for :meth:`predict`; by default the test file of the recipe.
+            report: Where to write the HTML page, if anywhere.
+            engine: As for :meth:`predict`.
+
+        Raises:
+            DataError: The rows do not fit, or hold labels that training never saw.
+        """
+        rows = None if data is None else as_rows(data)
+        return evaluate_step(self.path, rows, out=Path(report) if report else None, engine=engine)
+
+    def __repr__(self) -> str:
+        outputs = ", ".join(f"{name} ({entry['kind']})" for name, entry in self.bundle.manifest.get("outputs", {}).items())
+        return f"Model({str(self.path)!r}, predicts {outputs})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{metric}</td><td>{entry['value']:.4f}</td></tr>"
+            for name, measures in self.metrics.items()
+            for metric, entry in measures.items()
+            if entry["value"] is not None
+        )
+        return f"<p><b>{self!r}</b></p><table><tr><th>output</th><th>metric</th><th>value</th></tr>{rows}</table>"
+
+
+def train(
+    data: Any = None,
+    *,
+    target: str | Iterable[str] | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    test: Any = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    budget: str | float | None = None,
+    seed: int | None = None,
+    settings: Iterable[str] = (),
+    listener: Listener | None = None,
+) -> Model:
+    """Train a model and return it.
+
+    Args:
+        data: A path to data or to a recipe (``.yaml``), or a pandas, Polars or Arrow table, a dict of lists.
+        target: The column or columns to predict, if the recipe names none.
+        recipe: A recipe, its mapping or its file.
+        test: A path to test rows, which are never trained on.
+        out: The bundle's directory; by default the first output's name, numbered if taken.
+        overwrite: Whether a bundle at ``out`` is replaced.
+        budget: Time for training, such as ``"5m"`` or seconds.
+        seed: The seed.
+        settings: ``KEY.PATH=VALUE`` overrides of the recipe.
+        listener: Hears of progress; by default lines on standard error.
+
+    Raises:
+        RecipeError: The recipe is wrong or does not fit the data.
+        DataError: The data are wrong.
+        TrainingError: Training failed.
+
+    Example:
+        ``dw.train("adult.csv", target="income", budget="5m").evaluate("adult-test.csv")``
+    """
+    from deepwright.console import console_listener
+    from deepwright.steps.train import train as train_step
+
+    if isinstance(data, str | Path) and str(data).endswith(RECIPES):
+        if recipe is not None:
+            raise UsageError("E701", "two recipes are given", got=f"{data} and recipe=", fix="give one of them")
+        data, recipe = None, data
+    rows = None if data is None or isinstance(data, str | Path) else Table.of(data)
+    declared = _recipe(recipe, data if rows is None else None, test, budget, seed, settings)
+    targets = [target] if isinstance(target, str) else list(target or [])
+    path = train_step(
+        declared,
+        table=rows,
+        target=targets,
+        out=Path(out) if out else None,
+        overwrite=overwrite,
+        listener=listener or console_listener(),
+    )
+    return Model(path)
+
+
+def load(path: str | Path) -> Model:
+    """Open a bundle.
+
+    Raises:
+        BundleError: It is not a bundle, or was changed.
+    """
+    return Model(path)
+
+
+def as_rows(data: Any) -> Source | Table | str:
+    """Return what steps take: a path as it is, anything else as a table."""
+    return str(data) if isinstance(data, str | Path) else data if isinstance(data, Source | Table) else Table.of(data)
+
+
+def _recipe(
+    recipe: Recipe | Mapping[str, Any] | str | Path | None,
+    data: Any,
+    test: Any,
+    budget: str | float | None,
+    seed: int | None,
+    settings: Iterable[str],
+) -> Recipe:
+    """Merge what the call says into the recipe."""
+    where = str(recipe) if isinstance(recipe, str | Path) else "recipe"
+    if recipe is None:
+        value: dict[str, Any] = {}
+    elif isinstance(recipe, Recipe):
+        value = recipe.dump(defaults=False)
+    else:
+        value = dict(recipe) if isinstance(recipe, Mapping) else read_mapping(Path(recipe))
+    extra: list[tuple[str, Any]] = [
+        ("data.source", data),
+        ("data.test", test),
+        ("training.budget", budget),
+        ("training.seed", seed),
+    ]
+    given = override(value, settings)
+    for path, entry in extra:
+        if entry is not None:
+            section, key = path.split(".")
+            held = given.get(section)
+            given[section] = {
+                **({"source": held} if isinstance(held, str) else held or {}),
+                key: str(entry) if section == "data" else entry,
+            }
+    return Recipe.parse(given, where=where)
+
+
+def _is_pandas(data: Any) -> bool:
+    return type(data).__module__.partition(".")[0] == "pandas"
+
+
+__all__ = ["Evaluation", "Model", "load", "train"]

@@ -1,0 +1,31 @@
+"""The augmentation ``brightness``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from deepwright.families import Augmentation, ImageFacts
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Brightness(Augmentation):
+    """Making pictures lighter or darker."""
+
+    amount: float = Field(0.2, ge=0, le=1)
+    """The largest change either way, as a fraction of the range from black to white."""
+    p: float = Field(1.0, ge=0, le=1)
+    """The probability that a picture is changed."""
+
+    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
+        """Return ``augment(pictures, generator)`` on (B, C, H, W) float in 0…255."""
+        from deepwright.blocks import geometry, photometry
+
+        if self.p == 0 or self.amount == 0:
+            return geometry.unchanged
+        return partial(photometry.brightness, amount=self.amount, p=self.p)

@@ -1,0 +1,147 @@
+"""Encoded arrays become batches on a device: resident tensors, and a batch is a slice of them (floor 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass
+class Batch:
+    """One step's rows.
+
+    Args:
+        arrays: Inputs by ``group.array``.
+        targets: Targets by output.
+        rows: Row weights (B,), if any.
+        other: Targets of the rows that mixup or CutMix mixed in, if it did.
+        share: The share of the rows' own targets; 1 without mixing.
+    """
+
+    arrays: dict[str, Tensor]
+    targets: dict[str, Tensor]
+    rows: Tensor | None = None
+    other: dict[str, Tensor] | None = None
+    share: float = 1.0
+
+
+class Rows:
+    """Encoded rows, resident on a device.
+
+    Args:
+        arrays: Inputs by ``group.array``, first axis the rows.
+        targets: Targets by output.
+        weights: Row weights (rows,), if any.
+        device: Where the tensors live.
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, NDArray[np.generic]],
+        targets: Mapping[str, NDArray[np.generic]],
+        weights: NDArray[np.float32] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.arrays = {key: _tensor(array).to(device) for key, array in arrays.items()}
+        self.targets = {key: _tensor(array).to(device) for key, array in targets.items()}
+        self.weights = None if weights is None else _tensor(weights).to(device)
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.targets.values())))
+
+    def take(self, index: Tensor) -> Batch:
+        """Gather the rows at ``index``."""
+        return Batch(
+            {key: value[index] for key, value in self.arrays.items()},
+            {key: value[index] for key, value in self.targets.items()},
+            None if self.weights is None else self.weights[index],
+        )
+
+    def slices(self, size: int) -> Iterator[Batch]:
+        """Yield all rows in order, ``size`` at a time, without copying."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield Batch(
+                {key: value[part] for key, value in self.arrays.items()},
+                {key: value[part] for key, value in self.targets.items()},
+                None if self.weights is None else self.weights[part],
+            )
+
+
+class Sampler:
+    """Which rows each step takes: a pure function of the seed and the step, so that a resume needs no state of it.
+
+    Args:
+        rows: The number of rows.
+        size: Rows a step. A last part of an epoch that does not fill a batch is left to the next epochs' shuffles.
+        seed: The seed.
+        draw: Row probabilities for drawing with replacement (class balance), or ``None`` to shuffle.
+    """
+
+    def __init__(self, rows: int, size: int, seed: int, draw: NDArray[np.float64] | None = None) -> None:
+        self.rows, self.size, self.seed = rows, min(size, rows), seed
+        self.steps = max(1, rows // self.size)
+        self._draw = None if draw is None else torch.from_numpy(draw)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+
+    def __call__(self, step: int) -> Tensor:
+        """Return the row indices of a step."""
+        epoch, position = divmod(step, self.steps)
+        if epoch != self._epoch:
+            generator = seeded(self.seed, 1, epoch)
+            if self._draw is None:
+                self._order = torch.randperm(self.rows, generator=generator)
+            else:
+                self._order = torch.multinomial(self._draw, self.rows, replacement=True, generator=generator)
+            self._epoch = epoch
+        return self._order[position * self.size : (position + 1) * self.size]
+
+
+def seeded(*keys: int) -> torch.Generator:
+    """Return a CPU generator whose stream depends on all of ``keys``."""
+    state = np.random.SeedSequence(list(keys)).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed((int(state[0]) << 32 | int(state[1])) & (2**63 - 1))
+
+
+def mix(batch: Batch, images: list[str], mixup: float, cutmix: float, generator: torch.Generator) -> Batch:
+    """Mix each row's picture with another's (mixup, arXiv 1710.09412; CutMix, arXiv 1905.04899).
+
+    Args:
+        batch: A batch whose pictures are (B, H, W, C).
+        images: The keys of the pictures.
+        mixup: Alpha of mixup's Beta distribution; 0 is off.
+        cutmix: Alpha of CutMix's; 0 is off. With both on, each batch takes one at random.
+        generator: The step's generator.
+    """
+    use_cutmix = cutmix > 0 and (mixup <= 0 or bool(torch.rand((), generator=generator) < 0.5))
+    alpha = cutmix if use_cutmix else mixup
+    rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+    share = float(rng.beta(alpha, alpha))
+    other = torch.randperm(len(next(iter(batch.targets.values()))), generator=generator)
+    arrays = dict(batch.arrays)
+    for key in images:
+        picture = arrays[key].float()
+        if use_cutmix:
+            height, width = picture.shape[1:3]
+            cut_h, cut_w = (round(side * (1 - share) ** 0.5) for side in (height, width))
+            top, left = int(rng.integers(height - cut_h + 1)), int(rng.integers(width - cut_w + 1))
+            picture = picture.clone()
+            picture[:, top : top + cut_h, left : left + cut_w] = arrays[key].float()[other, top : top + cut_h, left : left + cut_w]
+            share = 1 - cut_h * cut_w / (height * width)
+        else:
+            picture = share * picture + (1 - share) * picture[other]
+        arrays[key] = picture
+    return Batch(arrays, batch.targets, batch.rows, {key: value[other] for key, value in batch.targets.items()}, share)
+
+
+def _tensor(array: NDArray[np.generic]) -> Tensor:
+    contiguous = np.ascontiguousarray(array)
+    return torch.from_numpy(contiguous if contiguous.flags.writeable else contiguous.copy())

@@ -1,0 +1,34 @@
+"""Activation functions by name. Importing this file does not import torch, so that parts can use :data:`ActivationName`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ActivationName = Literal["none", "relu", "leaky_relu", "elu", "gelu", "silu", "mish", "hardswish", "softplus", "tanh", "sigmoid"]
+"""The activation functions that a recipe can name; ``none`` is the identity."""
+
+
+def activation(name: ActivationName) -> nn.Module:
+    """Build the activation function ``name``; it keeps every shape.
+
+    ``gelu`` is the exact form (arXiv 1606.08415), ``silu`` is also called swish (arXiv 1710.05941), ``mish`` is arXiv 1908.08681.
+    """
+    from torch import nn
+
+    classes: dict[ActivationName, type[nn.Module]] = {
+        "none": nn.Identity,
+        "relu": nn.ReLU,
+        "leaky_relu": nn.LeakyReLU,
+        "elu": nn.ELU,
+        "gelu": nn.GELU,
+        "silu": nn.SiLU,
+        "mish": nn.Mish,
+        "hardswish": nn.Hardswish,
+        "softplus": nn.Softplus,
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+    }
+    return classes[name]()

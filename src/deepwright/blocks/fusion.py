@@ -1,0 +1,61 @@
+"""The modules of the fusions: several vectors become one, members or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deepwright.blocks.activations import ActivationName
+from deepwright.blocks.attention import QueryPooling
+from deepwright.blocks.contract import FusionModule
+from deepwright.blocks.dense import dense_stack
+from deepwright.blocks.members import align_members
+
+
+class ConcatFusion(FusionModule):
+    """[(B, D_i)…] → (B, ΣD_i), then dense layers; a members axis passes through.
+
+    Args:
+        widths: The D_i.
+        hidden: The widths of the dense layers, if any.
+        act: Their activation function.
+        dropout: Their dropout.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], hidden: Sequence[int] = (), act: ActivationName = "relu", dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.layers = dense_stack(sum(widths), hidden, act, dropout=dropout)
+        self.width = hidden[-1] if hidden else sum(widths)
+
+    def forward(self, vectors: list[Tensor]) -> Tensor:
+        """Fuse."""
+        fused: Tensor = self.layers(torch.cat(align_members(vectors), -1))
+        return fused
+
+
+class AttentionFusion(FusionModule):
+    """[(B, D_i)…] → (B, width): each vector projected, then their mean weighted by a learnt query; members pass through.
+
+    Args:
+        widths: The D_i.
+        width: The width of the result.
+        dropout: Dropout of the result.
+    """
+
+    def __init__(self, widths: Sequence[int], width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.width = width
+        self.project = nn.ModuleList(nn.Linear(w, width) for w in widths)
+        self.pool = QueryPooling(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, vectors: list[Tensor]) -> Tensor:
+        """Fuse."""
+        # Projected before they are given members, so that a vector without members is projected once.
+        projected = [layer(vector) for layer, vector in zip(self.project, vectors, strict=True)]
+        fused: Tensor = self.dropout(self.pool(torch.stack(align_members(projected), -2)))
+        return fused

@@ -1,0 +1,122 @@
+"""Random changes of where things are in training pictures (B, C, H, W), float in 0…255, each row changed on its own.
+
+All randomness is drawn on the CPU from the given generator, the same count of numbers for every batch of the same shape, so that
+a run can be repeated and resumed; no function loops over rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+Augment = Callable[[Tensor, Generator], Tensor]
+"""``augment(pictures, generator)`` → pictures of the same shape and dtype."""
+
+EdgeName = Literal["zero", "border", "reflect"]
+"""What lies beyond the edge: black, the edge drawn out, or the mirrored picture."""
+
+
+def unchanged(pictures: Tensor, generator: Generator) -> Tensor:
+    """Return the pictures as they are."""
+    return pictures
+
+
+def draw(pictures: Tensor, low: float, high: float, generator: Generator) -> Tensor:
+    """Draw one number in [low, high) for each row, (B, 1, 1, 1), on the pictures' device."""
+    drawn = torch.rand(pictures.shape[0], 1, 1, 1, generator=generator) * (high - low) + low
+    return drawn.to(pictures.device, pictures.dtype)
+
+
+def choose(pictures: Tensor, p: float, generator: Generator) -> Tensor:
+    """Choose rows with the probability ``p``: (B, 1, 1, 1) bool."""
+    return (torch.rand(pictures.shape[0], 1, 1, 1, generator=generator) < p).to(pictures.device)
+
+
+def crop(pictures: Tensor, generator: Generator, *, rows: int, columns: int, edge: EdgeName, p: float) -> Tensor:
+    """Shift each picture by up to ``rows`` and ``columns`` places, as cropping a padded picture does."""
+    batch, _, height, width = pictures.shape
+    chosen = choose(pictures, p, generator).view(batch, 1)
+    reach = torch.tensor([rows, columns])
+    shift = torch.floor(torch.rand(batch, 2, generator=generator) * (2 * reach + 1)).long() - reach
+    shift = shift.to(pictures.device) * chosen
+    y = torch.arange(height, device=pictures.device) + shift[:, :1]  # (B, H)
+    x = torch.arange(width, device=pictures.device) + shift[:, 1:]  # (B, W)
+    flat = _inside(y, height, edge).unsqueeze(2) * width + _inside(x, width, edge).unsqueeze(1)  # (B, H, W)
+    moved = _take(pictures, flat)
+    if edge != "zero":
+        return moved
+    seen = ((y >= 0) & (y < height)).unsqueeze(2) & ((x >= 0) & (x < width)).unsqueeze(1)
+    return moved * seen.unsqueeze(1)
+
+
+def _take(pictures: Tensor, places: Tensor) -> Tensor:
+    """Take from each picture the flat ``places`` (B, H, W)."""
+    batch, channels, height, width = pictures.shape
+    base = torch.arange(batch, device=pictures.device).view(batch, 1, 1) * (height * width)
+    # Rows of C values lie together in the channels-last layout that pictures come in.
+    pixels = pictures.permute(0, 2, 3, 1).reshape(-1, channels)
+    return pixels.index_select(0, (places + base).view(-1)).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _inside(places: Tensor, size: int, edge: EdgeName) -> Tensor:
+    """Move places beyond the edge inside."""
+    if edge == "reflect":
+        period = max(1, 2 * (size - 1))
+        places = places.remainder(period)
+        return torch.minimum(places, period - places)
+    return places.clamp(0, size - 1)
+
+
+def flip(pictures: Tensor, generator: Generator, *, axis: Literal["horizontal", "vertical"], p: float) -> Tensor:
+    """Mirror pictures: left and right, or up and down."""
+    return torch.where(choose(pictures, p, generator), pictures.flip(3 if axis == "horizontal" else 2), pictures)
+
+
+def affine(
+    pictures: Tensor, generator: Generator, *, degrees: float, shift: float, scale: float, shear: float, edge: EdgeName, p: float
+) -> Tensor:
+    """Rotate, shift, scale and shear each picture about its centre, with bilinear sampling.
+
+    Args:
+        pictures: (B, C, H, W).
+        generator: The source of randomness.
+        degrees: The largest rotation either way.
+        shift: The largest shift either way, as a fraction of the side.
+        scale: The largest change of size; 0.1 draws between 1/1.1 and 1.1.
+        shear: The largest horizontal shear either way, in degrees.
+        edge: What lies beyond the edge.
+        p: The probability that a picture is changed.
+    """
+    height, width = pictures.shape[2:]
+    chosen = choose(pictures, p, generator)
+    turn, right, down, size, slant = (
+        draw(pictures, -reach, reach, generator).view(-1)
+        for reach in (math.radians(degrees), 2 * shift, 2 * shift, math.log1p(scale), math.radians(shear))
+    )
+    zoom = torch.exp(size)
+    cos, sin, tan = torch.cos(turn) * zoom, torch.sin(turn) * zoom, torch.tan(slant)
+    # grid_sample's coordinates are -1…1 on both axes: the mixed terms carry the ratio of the sides.
+    top = torch.stack([cos, (cos * tan - sin) * (height / width), right], 1)
+    bottom = torch.stack([sin * (width / height), sin * tan + cos, down], 1)
+    grid = F.affine_grid(torch.stack([top, bottom], 1), list(pictures.shape), align_corners=False)
+    padding = {"zero": "zeros", "border": "border", "reflect": "reflection"}[edge]
+    moved = F.grid_sample(pictures, grid, padding_mode=padding, align_corners=False)
+    return torch.where(chosen, moved, pictures)
+
+
+def erase(pictures: Tensor, generator: Generator, *, size: float, fill: tuple[float, ...], p: float) -> Tensor:
+    """Cover a rectangle of each picture, whose sides are between half of ``size`` and ``size`` of the picture's, with ``fill``."""
+    height, width = pictures.shape[2:]
+    covered = choose(pictures, p, generator)
+    for axis, places in ((2, height), (3, width)):
+        length = draw(pictures, size / 2, size, generator) * places
+        centre = draw(pictures, 0, places, generator)
+        at = torch.arange(places, device=pictures.device, dtype=pictures.dtype) + 0.5
+        covered = covered & ((at.view([-1 if i == axis else 1 for i in range(4)]) - centre).abs() < length / 2)
+    colour = torch.tensor(fill, dtype=pictures.dtype, device=pictures.device).view(1, -1, 1, 1)
+    return torch.where(covered, colour, pictures)

@@ -1,0 +1,177 @@
+"""The modules of the heads: what turns raw predictions into a loss, and into values or probabilities.
+
+Raw predictions are (B,) where the head's size is 1, (B, size) otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from deepwright.blocks.contract import HeadModule, RowLoss
+from deepwright.errors import Problem, RecipeError
+from deepwright.families import Head, Loss, TargetFacts
+
+
+def head_loss(head: Head, facts: TargetFacts, loss: Loss | None, usual: str) -> RowLoss:
+    """Build the loss of an output.
+
+    Args:
+        head: The head that asks.
+        facts: What is known of the output.
+        loss: The declared loss, if any.
+        usual: The type of the loss that is taken otherwise.
+
+    Raises:
+        RecipeError: The head or the loss does not fit the output (E108), with those that do.
+    """
+    chosen = loss if loss is not None else Loss.resolve(usual)()
+    where = f"outputs.{facts.name}"
+    problems = [
+        _misfit("head", head, f"{where}.head", facts, Head.all()) if facts.kind not in head.kinds else None,
+        _misfit("loss", chosen, f"{where}.loss", facts, Loss.all()) if facts.kind not in chosen.kinds else None,
+    ]
+    if found := [problem for problem in problems if problem is not None]:
+        raise RecipeError.of(found)
+    return chosen.build(facts)
+
+
+def _misfit(
+    word: str, part: Head | Loss, where: str, facts: TargetFacts, known: dict[str, type[Head]] | dict[str, type[Loss]]
+) -> Problem:
+    fitting = [name for name, other in known.items() if facts.kind in other.kinds]
+    return Problem(
+        "E108",
+        f"the {word} {part.type_name()} does not fit a {facts.kind} output",
+        where,
+        got=f"{part.type_name()}, for {' and '.join(part.kinds)} outputs",
+        expected=f"a {word} for {facts.kind}: " + ", ".join(fitting),
+        fix=f"{word}: {fitting[0]}" if fitting else "",
+    )
+
+
+def _log_odds(hits: Sequence[int], rows: int) -> Tensor:
+    """Return log(hits / misses) with half a row added to each, so that it is finite."""
+    yes = torch.tensor([float(h) for h in hits]) + 0.5
+    return torch.log(yes / (rows + 1.0 - yes))
+
+
+class RegressionHead(HeadModule):
+    """A number: raw is the standardised value.
+
+    Args:
+        loss: The loss.
+        center: The value that raw 0 stands for.
+        scale: The distance that raw 1 stands for.
+    """
+
+    def __init__(self, loss: RowLoss, center: float, scale: float) -> None:
+        super().__init__()
+        self.size = 1
+        self.loss = loss
+        self.center = center
+        self.scale = scale
+        self.initial_bias = torch.zeros(1)
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return the values in the target's own units, (B,)."""
+        return raw * self.scale + self.center
+
+
+class BinaryHead(HeadModule):
+    """One of two classes: raw is the logit of the second.
+
+    Args:
+        loss: The loss.
+        counts: The training rows of the two classes, if known.
+    """
+
+    def __init__(self, loss: RowLoss, counts: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.size = 1
+        self.loss = loss
+        if counts:
+            self.initial_bias = _log_odds(counts[1:], sum(counts))
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return both probabilities, (B, 2)."""
+        return torch.sigmoid(torch.stack([-raw, raw], -1))
+
+
+class MulticlassHead(HeadModule):
+    """One of several classes: raw holds a logit a class.
+
+    Args:
+        loss: The loss.
+        classes: How many.
+        counts: The training rows of each class, if known.
+    """
+
+    def __init__(self, loss: RowLoss, classes: int, counts: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.size = classes
+        self.loss = loss
+        if counts:
+            shares = torch.log(torch.tensor([float(c) for c in counts]) + 0.5)
+            self.initial_bias = shares - shares.mean()
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return the probabilities, (B, classes)."""
+        return torch.softmax(raw if self.size > 1 else raw.unsqueeze(-1), -1)
+
+
+class MultilabelHead(HeadModule):
+    """Any of several tags: raw holds a logit a tag.
+
+    Args:
+        loss: The loss.
+        tags: How many.
+        counts: The training rows that carry each tag, if known.
+        rows: The training rows.
+    """
+
+    def __init__(self, loss: RowLoss, tags: int, counts: Sequence[int] = (), rows: int = 0) -> None:
+        super().__init__()
+        self.size = tags
+        self.loss = loss
+        if counts and rows:
+            self.initial_bias = _log_odds(counts, rows)
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return the probability of each tag, (B, tags)."""
+        return torch.sigmoid(raw if self.size > 1 else raw.unsqueeze(-1))
+
+
+class OrdinalHead(HeadModule):
+    """One of several ordered levels: raw[k] is the logit of "above level k" (Frank & Hall 2001; arXiv 1901.07884).
+
+    Args:
+        loss: The loss.
+        classes: How many levels, at least 2.
+        counts: The training rows of each level, if known.
+    """
+
+    later: Tensor
+
+    def __init__(self, loss: RowLoss, classes: int, counts: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.size = classes - 1
+        self.loss = loss
+        # later[k, j]: threshold j comes after threshold k
+        later = torch.ones(self.size, self.size, dtype=torch.bool).triu(1)
+        self.register_buffer("later", later, persistent=False)
+        if counts:
+            self.initial_bias = _log_odds([sum(counts[k + 1 :]) for k in range(self.size)], sum(counts))
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return the probability of each level, (B, classes).
+
+        "Above k" cannot be likelier than "above j" for j < k: each is lowered to the least before it, and the levels are the
+        differences, which are then at least 0 and sum to 1.
+        """
+        above = torch.sigmoid(raw if self.size > 1 else raw.unsqueeze(-1))
+        least = above.unsqueeze(-2).masked_fill(self.later, 1.0).amin(-1)
+        one, zero = torch.ones_like(least[..., :1]), torch.zeros_like(least[..., :1])
+        return torch.cat([one, least], -1) - torch.cat([least, zero], -1)

@@ -1,0 +1,249 @@
+"""The bundle: an immutable, hashed, relocatable directory without code (floor 2).
+
+income/
+  manifest.json        format, versions, lineage, figures, and the SHA-256 of every other file
+  recipe.yaml          the resolved recipe
+  states.json          what features and cleaning learnt from the training rows
+  model.onnx           from encoded arrays to probabilities or values (absent if the network cannot be exported)
+  weights.safetensors  the network's weights, to go on from
+  report.json, report.html, log.jsonl
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from deepwright.errors import BundleError, Problem, UsageError
+from deepwright.recipe import Recipe
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Args:
+        path: Its directory.
+        manifest: The content of ``manifest.json``.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: bool = True) -> Bundle:
+        """Open a bundle and, unless told otherwise, compare every file with its hash.
+
+        Raises:
+            BundleError: It is not a bundle (E301), was changed (E302) or is of a newer format (E304).
+        """
+        root = Path(path)
+        try:
+            manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise BundleError(
+                "E301",
+                "not a bundle",
+                where=str(root),
+                got="no manifest.json",
+                expected="a directory that `deepwright train` wrote",
+            ) from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise BundleError("E302", "the manifest cannot be read", where=f"{root}/{MANIFEST}", got=error) from None
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+            raise BundleError("E302", "the manifest lists no files", where=f"{root}/{MANIFEST}")
+        if manifest.get("format", 0) > FORMAT:
+            raise BundleError(
+                "E304",
+                "the bundle is of a newer format",
+                where=str(root),
+                got=manifest["format"],
+                expected=f"at most {FORMAT}",
+                fix="pip install --upgrade deepwright",
+            )
+        bundle = cls(root, manifest)
+        if verify:
+            bundle.verify()
+        return bundle
+
+    def verify(self) -> None:
+        """Compare every file with the manifest.
+
+        Raises:
+            BundleError: E302, with every file that is missing or differs.
+        """
+        problems = []
+        for name, entry in self.manifest["files"].items():
+            relative = PurePosixPath(name)
+            target = self.path / relative
+            if relative.is_absolute() or ".." in relative.parts or target.is_symlink() or not target.is_file():
+                problems.append(Problem("E302", "a file of the bundle is missing", where=str(target)))
+            elif (digest := _sha256(target)) != entry["sha256"]:
+                problems.append(
+                    Problem(
+                        "E302",
+                        "a file of the bundle was changed",
+                        where=str(target),
+                        got=f"sha256 {digest[:12]}…",
+                        expected=f"{entry['sha256'][:12]}…",
+                    )
+                )
+        if problems:
+            raise BundleError.of(problems)
+
+    def file(self, name: str) -> Path:
+        """Return the path of a listed file.
+
+        Raises:
+            BundleError: The bundle does not hold that file (E302).
+        """
+        if name not in self.manifest["files"]:
+            raise BundleError("E302", f"the bundle holds no {name}", where=str(self.path))
+        return self.path / name
+
+    def has(self, name: str) -> bool:
+        """Return whether the bundle holds a file of that name."""
+        return name in self.manifest["files"]
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return Recipe.load(self.file("recipe.yaml"))
+
+    @cached_property
+    def states(self) -> dict[str, Any]:
+        """What was learnt from the training rows, as plain values; :class:`deepwright.datapath.DataPath` reads them."""
+        states: dict[str, Any] = json.loads(self.file("states.json").read_text(encoding="utf-8"))
+        return states
+
+    @property
+    def id(self) -> str:
+        """A hash over all files: the same content has the same identity wherever it lies."""
+        lines = sorted(f"{name} {entry['sha256']}" for name, entry in self.manifest["files"].items())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files together."""
+        return sum(int(entry["bytes"]) for entry in self.manifest["files"].values())
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse early to write where something lies already, or where nothing can be written.
+
+    Raises:
+        BundleError: E303, the path exists.
+        UsageError: E703, the parent is not a writable directory.
+    """
+    if path.exists() and not (overwrite and (path / MANIFEST).is_file()):
+        what = "a bundle" if (path / MANIFEST).is_file() else "a file or directory that is not a bundle"
+        fix = "choose another -o, or add --overwrite" if (path / MANIFEST).is_file() else "choose another -o"
+        raise BundleError("E303", "the output already exists", where=str(path), got=what, fix=fix)
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UsageError("E703", "the output cannot be written", where=str(path), got=f"{parent} is not a writable directory")
+
+
+@contextmanager
+def writing(path: Path, *, overwrite: bool = False, manifest: dict[str, Any]) -> Iterator[Path]:
+    """Write a bundle atomically: fill the directory that this yields; it takes its name only when all is on disk.
+
+    Args:
+        path: Where the bundle shall be.
+        overwrite: Whether a bundle at that path is replaced.
+        manifest: Entries of the manifest; may be filled until the block ends.
+
+    Raises:
+        BundleError: E303, the path exists.
+    """
+    check_target(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield scratch
+        files = {file.relative_to(scratch).as_posix(): file for file in sorted(scratch.rglob("*")) if file.is_file()}
+        manifest["format"] = FORMAT
+        manifest["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+        manifest["versions"] = versions()
+        manifest["files"] = {name: {"sha256": _sha256(file), "bytes": file.stat().st_size} for name, file in files.items()}
+        (scratch / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        for file in (*files.values(), scratch / MANIFEST):
+            _sync(file)
+        scratch.chmod(0o755)
+        _take_place(scratch, path)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _take_place(scratch: Path, path: Path) -> None:
+    if not path.exists():
+        scratch.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    path.rename(old / path.name)
+    try:
+        scratch.rename(path)
+    except OSError:
+        (old / path.name).rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that a bundle depends on."""
+    found = {"python": platform.python_version()}
+    for name in ("deepwright", "numpy", "polars", "onnxruntime", "torch", "onnx", "onnxscript"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part.
+
+    Raises:
+        UsageError: E703, the file cannot be written.
+    """
+    try:
+        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise UsageError("E703", "the file cannot be written", where=str(path), got=error.strerror or error) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).chmod(0o644)
+        Path(scratch).replace(path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

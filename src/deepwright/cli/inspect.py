@@ -1,0 +1,39 @@
+"""``deepwright inspect``: what a data set holds and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepwright.cli.options import Json, Test
+from deepwright.console import emit, emit_json
+
+
+def inspect(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a folder.", show_default=False)],
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", metavar="COLUMN", help="The column to predict.", show_default=False)
+    ] = None,
+    test: Test = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Also write a page with pictures.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at a data set: types, missing values, distributions, and what to mend before training."""
+    from deepwright.cli.render import render_profile
+    from deepwright.steps.inspect import inspect as step
+
+    profile = step(data, target=target, test=test)
+    if report is not None:
+        from deepwright.bundle import write_atomically
+        from deepwright.reporting.page import profile_page
+
+        write_atomically(report, profile_page(profile).encode())
+    if as_json:
+        emit_json(profile.model_dump(mode="json"))
+    else:
+        advice = f"deepwright train {data} --target {target or 'COLUMN'}"
+        emit(render_profile(profile, advice=advice))

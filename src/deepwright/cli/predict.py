@@ -1,0 +1,73 @@
+"""``deepwright predict``: predictions for new rows, without PyTorch."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepwright.cli.options import Bundle, Json, Quiet
+from deepwright.console import Console, emit_json
+from deepwright.errors import UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FORMATS = (".csv", ".parquet", ".json", ".jsonl")
+"""The endings of the files that predictions are written to."""
+
+
+def predict(
+    bundle: Bundle,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A file or folder of rows to predict.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="A .csv, .parquet, .json or .jsonl file; CSV to stdout by default.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict new rows with a bundle: the predicted values, and the probability of every class."""
+    if out is not None and out.suffix.lower() not in FORMATS:
+        raise UsageError(
+            "E704",
+            f"predictions are not written to {out.suffix or 'files without an ending'}",
+            where=str(out),
+            expected="one of " + ", ".join(FORMATS),
+            fix=f"-o {out.with_suffix('.csv')}",
+        )
+
+    from deepwright.bundle import write_atomically
+    from deepwright.steps.predict import predict as step
+
+    with Console(quiet=quiet) as console:
+        frame = step(Path(bundle), data, listener=console)
+        if out is not None:
+            write_atomically(out, _render(frame, out.suffix.lower()))
+            console.say("predicted", f"{frame.height:,} rows → {out}")
+    if as_json:
+        emit_json(frame.to_dicts())
+    elif out is None:
+        sys.stdout.write(frame.write_csv())
+
+
+def _render(frame: pl.DataFrame, suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    if suffix == ".csv":
+        frame.write_csv(buffer)
+    elif suffix == ".parquet":
+        frame.write_parquet(buffer)
+    elif suffix == ".json":
+        frame.write_json(buffer)
+    else:
+        frame.write_ndjson(buffer)
+    return buffer.getvalue()

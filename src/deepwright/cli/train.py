@@ -1,0 +1,71 @@
+"""``deepwright train``: from a recipe, or from data alone, to a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepwright.cli.options import Json, Quiet, Targets, Test
+from deepwright.console import Console, emit_json
+from deepwright.errors import UsageError
+
+RECIPES = (".yaml", ".yml", ".json")
+"""The endings of recipes; a ``.json`` file is data where ``--target`` is given."""
+
+
+def train(
+    what: Annotated[str, typer.Argument(metavar="RECIPE_OR_DATA", help="A recipe, or data with --target.", show_default=False)],
+    target: Targets = None,
+    test: Test = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Where to write the bundle.", show_default=False)
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="TIME", help="Time for training, such as 5m.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="The seed of everything random.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be given several times.", show_default=False
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that exists.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a model and write its bundle."""
+    is_recipe = Path(what).suffix.lower() in RECIPES and not (target and Path(what).suffix.lower() == ".json")
+    if not is_recipe and not target:
+        raise UsageError(
+            "E701",
+            "the column to predict is missing",
+            where=what,
+            expected="--target COLUMN with data, or a recipe that ends in .yaml",
+            fix=f"deepwright train {what} --target COLUMN",
+        )
+
+    from deepwright.api import train as train_model
+
+    with Console(quiet=quiet) as console:
+        model = train_model(
+            None if is_recipe else what,
+            recipe=what if is_recipe else None,
+            target=target,
+            test=test,
+            out=out,
+            overwrite=overwrite,
+            budget=budget,
+            seed=seed,
+            settings=settings or [],
+            listener=console,
+        )
+        console.say("next", f"deepwright predict {model.path} NEW.csv · deepwright show {model.path}")
+    if as_json:
+        from deepwright.steps.show import show
+
+        emit_json(show(model.path))

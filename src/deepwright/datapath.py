@@ -1,0 +1,239 @@
+"""The data path: from a table to arrays, the same for training, prediction and serving (floor 5, free of torch).
+
+Everything here that learns, learns from the training rows only; what it learnt is the bundle's ``states.json``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from deepwright.clean import CleanState, apply_values, fit_clean
+from deepwright.derive import derive, needed_columns
+from deepwright.errors import DataError, DeepwrightError, Problem, nearest
+from deepwright.families import Facts, Feature, State, TargetFacts
+from deepwright.recipe import Recipe
+from deepwright.table import Note, Table, cast, tidy
+
+Arrays = dict[str, NDArray[np.generic]]
+
+TABULAR = "tabular"
+"""The group of all single-valued columns, which share one encoder."""
+
+
+@dataclass(frozen=True)
+class DataPath:
+    """What stands between a raw table and the network.
+
+    Args:
+        recipe: The resolved recipe: every input and output is declared.
+        clean: What cleaning learnt.
+        inputs: What each input learnt.
+        outputs: What each output learnt.
+    """
+
+    recipe: Recipe
+    clean: CleanState
+    inputs: Mapping[str, State]
+    outputs: Mapping[str, State]
+
+    @classmethod
+    def fit(cls, recipe: Recipe, table: Table) -> DataPath:
+        """Learn from the training rows, which :func:`tidied` made tidy.
+
+        Raises:
+            DataError: With the problems of every column at once.
+        """
+        types = {name: feature.dtype for name, feature in {**recipe.inputs, **recipe.outputs}.items()}
+        clean = fit_clean(table, recipe.data.clean, types)
+        ready = _prepared(recipe, clean, table, outputs=True)
+        problems: list[Problem] = []
+        learnt: dict[str, State] = {}
+        for name, feature in {**recipe.inputs, **recipe.outputs}.items():
+            try:
+                learnt[name] = feature.fit(ready.frame[name])
+            except DeepwrightError as error:
+                problems += error.problems
+        if problems:
+            raise DataError.of(problems)
+        return cls(recipe, clean, {name: learnt[name] for name in recipe.inputs}, {name: learnt[name] for name in recipe.outputs})
+
+    def prepare(self, table: Table, *, outputs: bool) -> Table:
+        """Clean, derive and cast the columns that the model knows; others are left out, and rows are never dropped.
+
+        Args:
+            table: A tidy table. A missing input column is filled with missing values, and a note says so.
+            outputs: Whether the output columns are needed.
+
+        Raises:
+            DataError: A value does not fit its column's type, or an output column is missing.
+        """
+        return _prepared(self.recipe, self.clean, table, outputs=outputs)
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the inputs of each encoder by the group's name, in order."""
+        found: dict[str, list[str]] = {}
+        for name, feature in self.recipe.inputs.items():
+            found.setdefault(TABULAR if feature.encoder is None else name, []).append(name)
+        return found
+
+    def facts(self) -> dict[str, Facts]:
+        """Return what each group's encoder may know."""
+        recipe = self.recipe
+        return {
+            group: Facts.merge(group, (recipe.inputs[n].facts(n, self.inputs[n]) for n in names))
+            if group == TABULAR
+            else recipe.inputs[group].facts(group, self.inputs[group])
+            for group, names in self.groups().items()
+        }
+
+    def target_facts(self) -> dict[str, TargetFacts]:
+        """Return what each head may know."""
+        return {name: feature.target_facts(name, self.outputs[name]) for name, feature in self.recipe.outputs.items()}
+
+    def encode(self, table: Table) -> Arrays:
+        """Encode prepared rows into the arrays of the wire, named ``group.array``.
+
+        Raises:
+            DataError: A picture cannot be decoded.
+        """
+        arrays: Arrays = {}
+        for group, names in self.groups().items():
+            parts = [self.recipe.inputs[n].encode(table.frame[n], self.inputs[n]) for n in names]
+            arrays |= {f"{group}.{key}": array for key, array in (_merged(parts) if group == TABULAR else parts[0]).items()}
+        return arrays
+
+    def targets(self, table: Table) -> Arrays:
+        """Encode the outputs of prepared rows as :meth:`Feature.target` does."""
+        return {name: feature.target(table.frame[name], self.outputs[name]) for name, feature in self.recipe.outputs.items()}
+
+    def measured(
+        self, outputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]]
+    ) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+        """Return each output and its target as metrics want them: numbers in the column's own units, classes as they are."""
+        found: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
+        for name, facts in self.target_facts().items():
+            output, target = outputs[name], targets[name]
+            if facts.kind == "number":
+                feature, state = self.recipe.outputs[name], self.outputs[name]
+                values = target.astype(np.float64) * facts.scale + facts.center
+                output, target = (feature.decode(name, part, state)[name].to_numpy() for part in (output, values))
+            found[name] = (output, target)
+        return found
+
+    def decode(self, outputs: Mapping[str, NDArray[np.float32]]) -> pl.DataFrame:
+        """Turn what leaves the graph into prediction columns."""
+        frames = [feature.decode(name, outputs[name], self.outputs[name]) for name, feature in self.recipe.outputs.items()]
+        return pl.concat(frames, how="horizontal")
+
+    def dump(self) -> dict[str, Any]:
+        """Return what was learnt as plain values."""
+        return {
+            "clean": self.clean.model_dump(mode="json"),
+            "inputs": {name: state.model_dump(mode="json") for name, state in self.inputs.items()},
+            "outputs": {name: state.model_dump(mode="json") for name, state in self.outputs.items()},
+        }
+
+    @classmethod
+    def load(cls, recipe: Recipe, states: Mapping[str, Any]) -> DataPath:
+        """Read what :meth:`dump` wrote."""
+
+        def read(features: Mapping[str, Feature], values: Mapping[str, Any]) -> dict[str, State]:
+            return {name: feature.state.model_validate(values[name]) for name, feature in features.items()}
+
+        clean = CleanState.model_validate(states["clean"])
+        return cls(recipe, clean, read(recipe.inputs, states["inputs"]), read(recipe.outputs, states["outputs"]))
+
+
+def tidied(recipe: Recipe, table: Table) -> Table:
+    """Strip blanks and read missing markers as the recipe declares; each is noted with its count."""
+    return tidy(table, strip=recipe.data.clean.strip, missing=recipe.data.clean.missing)
+
+
+def missing_targets(table: Table, names: Iterable[str]) -> tuple[Table, NDArray[np.int64]]:
+    """Drop the rows that lack every output, with a note, and return the indices that stay."""
+    known = [name for name in names if name in table.columns]
+    keep = table.frame.select(pl.any_horizontal(pl.col(name).is_not_null() for name in known)).to_series().to_numpy()
+    rows = np.flatnonzero(keep)
+    if len(rows) == len(table):
+        return table, rows
+    dropped = len(table) - len(rows)
+    note = Note("missing_target", f"{dropped:,} rows without a value of {', '.join(known)} are left out", dropped)
+    return table.with_frame(table.frame[rows], note), rows
+
+
+def _prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) -> Table:
+    features = {**recipe.inputs, **(recipe.outputs if outputs else {})}
+    derived = recipe.data.derive
+    wanted = [name for name in {*features, *needed_columns(derived)} if name not in derived]
+    table = _with_columns(recipe, table, sorted(wanted), outputs=outputs)
+    table = apply_values(table, recipe.data.clean, clean)
+    table = derive(table, {name: text for name, text in derived.items() if outputs or name not in recipe.outputs})
+    problems: list[Problem] = []
+    notes: list[Note] = []
+    columns: list[pl.Series] = []
+    for name, feature in features.items():
+        rule = recipe.data.clean.columns.get(name)
+        try:
+            column, note = cast(
+                table.frame[name], feature.dtype, where=f"{table.name}: column {name}", on_error=rule.on_error if rule else "raise"
+            )
+        except DeepwrightError as error:
+            problems += error.problems
+            continue
+        columns.append(_resolved_paths(column, table.base) if feature.dtype == "image" else column)
+        notes += [note] if note else []
+    if problems:
+        raise DataError.of(problems)
+    return table.with_frame(pl.DataFrame(columns), *notes)
+
+
+def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: bool) -> Table:
+    absent = [name for name in wanted if name not in table.columns]
+    lost = [name for name in absent if outputs and name in recipe.outputs]
+    if lost:
+        raise DataError.of(
+            Problem(
+                "E107",
+                f"the column {name!r} is missing{nearest(name, table.columns)}",
+                where=table.name,
+                got=", ".join(table.columns[:20]),
+                expected="the output column",
+            )
+            for name in lost
+        )
+    fill = [name for name in absent if name not in recipe.outputs]
+    if not fill:
+        return table
+    if len(fill) == len([n for n in wanted if n not in recipe.outputs]):
+        raise DataError(
+            "E107",
+            "none of the model's input columns is there",
+            where=table.name,
+            got=", ".join(table.columns[:20]),
+            expected=", ".join(fill[:20]),
+            fix="check the header, the separator, and that this is the right file",
+        )
+    note = Note("missing_column", f"missing columns are read as missing values: {', '.join(fill)}", len(fill))
+    return table.with_frame(table.frame.with_columns(pl.lit(None, pl.String).alias(name) for name in fill), note)
+
+
+def _resolved_paths(column: pl.Series, base: str) -> pl.Series:
+    """Make relative paths of pictures absolute: they are meant from the folder of the file that names them."""
+    if column.dtype != pl.String or not base:
+        return column
+    return pl.Series(column.name, [None if path is None else os.path.join(base, path) for path in column], pl.String)
+
+
+def _merged(parts: Iterable[Mapping[str, NDArray[np.generic]]]) -> Arrays:
+    collected: dict[str, list[NDArray[np.generic]]] = {}
+    for arrays in parts:
+        for key, array in arrays.items():
+            collected.setdefault(key, []).append(array)
+    return {key: np.ascontiguousarray(np.concatenate(arrays, axis=1)) for key, arrays in collected.items()}

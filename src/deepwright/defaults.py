@@ -1,0 +1,174 @@
+"""What a recipe leaves open, decided from the data and written down (floor 5, free of torch).
+
+A resolved recipe declares every input, output, encoder, head and training choice: running it again reproduces the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deepwright.errors import DataError, Problem, RecipeError, nearest
+from deepwright.families import Encoder, Feature, Fusion, Head, Optimizer, Schedule, TargetKind
+from deepwright.kinds import Kind, infer, infer_target
+from deepwright.recipe import Recipe, Training
+from deepwright.table import Note, Table
+
+NOT_INPUTS = {"constant": "it holds one value only", "identifier": "its values are unique", "empty": "it holds no value"}
+"""Inferred kinds that are left out, and why."""
+
+HEADS: dict[TargetKind, str] = {
+    "number": "regression",
+    "binary": "binary",
+    "multiclass": "multiclass",
+    "multilabel": "multilabel",
+    "ordinal": "ordinal",
+}
+"""The usual head of each kind of output."""
+
+
+def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, ...]]:
+    """Declare every input and output column; what is left out is noted with its reason.
+
+    Args:
+        recipe: The user's recipe; ``inputs: {}`` and outputs by name alone are completed.
+        table: The tidy training table, derived columns included.
+
+    Raises:
+        RecipeError: A declared column does not exist (E107); there is no output (E105) or no input left (E106).
+    """
+    problems = list(_unknown_columns(recipe, table))
+    if not recipe.outputs:
+        problems.append(
+            Problem(
+                "E105",
+                "no output is declared",
+                where="outputs",
+                expected="the column to predict",
+                fix="outputs: {COLUMN: category}, or --target COLUMN",
+            )
+        )
+    if problems:
+        raise RecipeError.of(problems)
+    declared = {**recipe.inputs, **recipe.outputs}
+    left_out = {
+        *recipe.data.drop,
+        *([recipe.data.weight] if recipe.data.weight else []),
+        *([recipe.data.split.column] if recipe.data.split.column else []),
+    }
+    inputs, notes = dict(recipe.inputs), []
+    for name in table.columns if recipe.data.columns == "all" else ():
+        if name in declared or name in left_out:
+            continue
+        kind = infer(table.frame[name], name)
+        reason = NOT_INPUTS.get(kind.type) or (
+            None if kind.type in Feature.types() else f"the type {kind.type} is not an input yet"
+        )
+        if reason:
+            notes.append(Note("left_out", f"{name} is not an input: {reason}", column=name))
+        else:
+            inputs[name] = Feature.parse(kind.type)
+    if not inputs:
+        raise RecipeError(
+            "E106", "no input is left", where="inputs", got="; ".join(note.text for note in notes), fix="declare at least one input"
+        )
+    drop = [*recipe.data.drop, *(note.column for note in notes if note.column)]
+    data = recipe.data.model_copy(update={"drop": drop, "columns": "declared"})
+    # In the order of the table, whatever was declared: the same data give the same network.
+    order = {name: index for index, name in enumerate(table.columns)}
+    inputs = dict(sorted(inputs.items(), key=lambda item: order.get(item[0], len(order))))
+    return recipe.replace(data=data, inputs=inputs), tuple(notes)
+
+
+def target_feature(table: Table, name: str) -> tuple[Feature, Kind]:
+    """Return the feature that fits an output column, and why.
+
+    Raises:
+        DataError: The column cannot be an output.
+        RecipeError: There is no such column (E107).
+    """
+    if name not in table.columns:
+        raise RecipeError(
+            "E107",
+            f"there is no column {name!r}{nearest(name, table.columns)}",
+            where=table.name,
+            got=", ".join(table.columns[:30]),
+            fix="--target COLUMN",
+        )
+    kind = infer_target(table.frame[name], name)
+    if kind.type in ("constant", "empty"):
+        raise DataError(
+            "E403",
+            "the output holds one value only" if kind.type == "constant" else "the output holds no value",
+            where=f"{table.name}: column {name}",
+            expected="at least two different values",
+        )
+    if kind.type not in Feature.types() or not Feature.resolve(kind.type).example().can_output:
+        raise DataError(
+            "E403",
+            f"a column of type {kind.type} cannot be predicted",
+            where=f"{table.name}: column {name}",
+            got=kind.why,
+            fix=f"outputs: {{{name}: category}} if it is a class",
+        )
+    return Feature.parse(kind.type), kind
+
+
+def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) -> Recipe:
+    """Choose the encoders, heads, fusion and training choices that the recipe leaves open.
+
+    Args:
+        recipe: A recipe whose columns are resolved.
+        rows: Training rows.
+        kinds: What each output turned out to be.
+    """
+    pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
+    inputs = {
+        name: feature.model_copy(update={"encoder": Encoder.parse("cnn")})
+        if name in pictures and feature.encoder is None
+        else feature
+        for name, feature in recipe.inputs.items()
+    }
+    outputs = {
+        name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
+        for name, feature in recipe.outputs.items()
+    }
+    groups = sum(feature.encoder is not None for feature in inputs.values()) + any(f.encoder is None for f in inputs.values())
+    tabular = recipe.tabular or (Encoder.parse("tabm") if any(f.encoder is None for f in inputs.values()) else None)
+    fusion = recipe.fusion or (Fusion.parse("concat") if groups > 1 else None)
+    training = _training(recipe.training, rows, pictures=bool(pictures))
+    return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
+
+
+def _training(training: Training, rows: int, *, pictures: bool) -> Training:
+    chosen: dict[str, Any] = {}
+    if training.batch is None:
+        chosen["batch"] = 128 if pictures and rows < 20_000 else 256 if pictures or rows >= 5_000 else 64 if rows >= 500 else 16
+    if training.epochs is None and training.steps is None and training.budget is None:
+        chosen["epochs"] = (10 if rows >= 20_000 else 30) if pictures else (40 if rows >= 5_000 else 100)
+    if training.optimizer is None:
+        chosen["optimizer"] = Optimizer.parse({"type": "adamw", "lr": 2e-3, "weight_decay": 0.02 if pictures else 3e-4})
+    if training.schedule is None:
+        chosen["schedule"] = Schedule.parse("one_cycle" if pictures else {"type": "cosine", "warmup": 0.05})
+    if training.patience is None:
+        chosen["patience"] = 0 if pictures else 12
+    return training.model_copy(update=chosen)
+
+
+def _unknown_columns(recipe: Recipe, table: Table) -> Iterator[Problem]:
+    known = [*table.columns, *recipe.data.derive]
+    for section in ("inputs", "outputs"):
+        for name in getattr(recipe, section):
+            if name not in known:
+                yield Problem(
+                    "E107",
+                    f"there is no column {name!r}{nearest(name, known)}",
+                    where=f"{section}.{name}",
+                    got=", ".join(known[:30]),
+                )
+    for key, names in (("drop", recipe.data.drop), ("weight", [recipe.data.weight]), ("split.column", [recipe.data.split.column])):
+        for name in names:
+            if name is not None and name not in known:
+                yield Problem(
+                    "E107", f"there is no column {name!r}{nearest(name, known)}", where=f"data.{key}", got=", ".join(known[:30])
+                )

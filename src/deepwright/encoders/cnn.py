@@ -1,0 +1,89 @@
+"""The encoder ``cnn``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from deepwright.blocks.activations import ActivationName
+from deepwright.blocks.normalization import MapNormalizationName
+from deepwright.blocks.shapes import expect_image
+from deepwright.families import Encoder, Facts, Wire
+
+if TYPE_CHECKING:
+    from deepwright.blocks.contract import EncoderModule
+
+LAST_MAP = 4
+"""Stages are added until the map is at most this many places high and wide."""
+
+
+class CNN(Encoder):
+    """A compact residual network that trains fast on a CPU; the usual choice for pictures.
+
+    What it costs hardly depends on the size of the pictures: the stem divides it so that the first map has at most 16 places a
+    side (pictures up to 32 pixels) or 32 (larger ones), and where maps are large their channels are few.
+    """
+
+    accepts: ClassVar[tuple[Wire, ...]] = ("image",)
+
+    channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, min_length=1, max_length=8)
+    """Channels of each stage; each stage after the first halves the map. By default as many stages as bring the map down to
+    4 × 4, of ``width`` channels at 16 × 16, twice as many at half the size and half as many at twice the size."""
+    width: int = Field(48, ge=2)
+    """Channels at a map of 16 × 16, where ``channels`` is not given."""
+    depth: int = Field(1, ge=0, le=8)
+    """Residual convolutions in each stage but the last."""
+    patch: Literal[1, 2, 4, 8, 16, 32] | None = None
+    """By how much the stem divides the size of the pictures; by default chosen by that size."""
+    norm: MapNormalizationName = "batch"
+    """The normalisation after each convolution."""
+    activation: ActivationName = "relu"
+    """The activation."""
+    pool: Literal["avg", "max"] = "max"
+    """How the last map becomes a vector."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout of the vector that leaves."""
+
+    def build(self, facts: Facts) -> EncoderModule:
+        """Build the network for pictures of ``facts.image``.
+
+        Raises:
+            RecipeError: The input is not a picture (E108).
+        """
+        from deepwright.blocks.image import ImageInput
+        from deepwright.blocks.pipeline import Pipeline
+        from deepwright.blocks.pooling import GlobalPool
+        from deepwright.blocks.residual import compact_network
+
+        image = expect_image("cnn", facts)
+        side = max(image.height, image.width)
+        patch = self.patch or _patch(side)
+        widths = self.channels or _widths(-(-side // patch), self.width)
+        body = compact_network(image.channels, widths, patch=patch, depth=self.depth, norm=self.norm, act=self.activation)
+        return Pipeline(ImageInput(image.mean, image.std), body, GlobalPool(self.pool), widths[-1], self.dropout)
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return a network of two stages."""
+        return cls(channels=(8, 16))
+
+
+def _patch(side: int) -> int:
+    """Return by how much the stem divides pictures of ``side`` pixels."""
+    target = 16 if side <= 32 else 32
+    patch = 1
+    while side > target * patch:
+        patch *= 2
+    return patch
+
+
+def _widths(places: int, width: int) -> tuple[int, ...]:
+    """Return the channels of the stages from a map of ``places`` a side down to :data:`LAST_MAP`."""
+    current = width if places <= 16 else width // 2
+    widths = [current]
+    while places > LAST_MAP:
+        places = (places + 1) // 2
+        current *= 2
+        widths.append(current)
+    return tuple(widths)

@@ -1,0 +1,380 @@
+"""From a resolved recipe and encoded rows to a trained model: what surrounds the loop (floor 5)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepwright.batches import Augment, Rows, Sampler
+from deepwright.blocks.decay import weight_decay_groups
+from deepwright.bundle import write_atomically
+from deepwright.datapath import Arrays, DataPath
+from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
+from deepwright.engine.loop import Progress, Score, Settings, loop, should_stop
+from deepwright.engine.tuneup import candidates, set_layout, tune
+from deepwright.errors import RecipeError
+from deepwright.model import Model, build_model
+from deepwright.progress import Event, Listener
+from deepwright.recipe import Recipe
+
+SAVE_EVERY = 30.0
+"""Seconds between two checkpoints within an epoch."""
+
+
+@dataclass
+class Encoded:
+    """Encoded rows of one part of the split."""
+
+    arrays: Arrays
+    targets: Arrays
+    weights: NDArray[np.float32] | None = None
+    draw: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.targets.values())))
+
+
+@dataclass
+class Fitted:
+    """What training brought.
+
+    Args:
+        model: The model with the best evaluation's weights, on the CPU in fp32.
+        recipe: The recipe with the tune-up's choices and the steps of a budget written in.
+        history: One record an evaluation.
+        best: The index of the best evaluation.
+        stopped: Why training ended.
+        seconds: Seconds of training, the time before a resume included.
+        machine: The tune-up's table.
+    """
+
+    model: Model
+    recipe: Recipe
+    history: list[dict[str, float]]
+    best: int
+    stopped: str
+    seconds: float
+    machine: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class _Best:
+    score: float = -float("inf")
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def fit(
+    recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded, score: Score, directory: Path, listener: Listener
+) -> Fitted:
+    """Train, from the directory's checkpoint on if there is one.
+
+    Args:
+        recipe: The resolved recipe.
+        data: What was learnt from the training rows.
+        train: Encoded training rows.
+        validation: Encoded rows that choose the best weights.
+        score: From validation predictions to figures.
+        directory: Where checkpoints are kept.
+        listener: Hears of progress.
+
+    Raises:
+        TrainingError: The loss is not finite any more, or every checkpoint is damaged.
+        RecipeError: The device is not there.
+    """
+    training = recipe.training
+    torch.set_num_threads(training.threads or torch.get_num_threads())
+    device = _device(training.device)
+    torch.manual_seed(training.seed)
+    model = build_model(recipe, data)
+    _announce_model(model, recipe, listener)
+    model.to(device)
+    rows, held = (Rows(part.arrays, part.targets, part.weights, device) for part in (train, validation))
+    sampler = Sampler(len(rows), training.batch or len(rows), training.seed, train.draw)
+    settings = Settings(
+        steps=training.steps or (training.epochs or 1) * sampler.steps,
+        batch=sampler.size,
+        every=sampler.steps,
+        seed=training.seed,
+        clip=training.clip,
+        l1=training.l1,
+        l2=training.l2,
+        mixup=training.mixup,
+        cutmix=training.cutmix,
+    )
+    augment = _augmentations(recipe, data)
+    recipe, settings, table = _choices(
+        directory, lambda: _tuned(recipe, model, rows, held, sampler, settings, augment, listener), recipe, settings
+    )
+    set_layout(model, recipe.training.layout)
+    optimizer = _optimizer(recipe, model)
+    saved = load_checkpoint(directory)
+    progress, best, spent = _restore(saved, model, optimizer, listener) if saved else (Progress(), _Best(), 0.0)
+    runner = _Runner(model, optimizer, recipe, settings, progress, best, directory, spent, listener)
+    runner.run(
+        lambda: loop(
+            model,
+            optimizer,
+            _need_schedule(recipe),
+            rows,
+            settings,
+            progress,
+            sampler=sampler,
+            validation=held,
+            score=score,
+            augment=augment,
+        )
+    )
+    model.load_state_dict(best.weights)
+    index = int(np.argmax(progress.scores))
+    return Fitted(
+        model.to("cpu").to(memory_format=torch.contiguous_format).eval(),
+        recipe,
+        progress.history,
+        index,
+        runner.stopped,
+        runner.seconds,
+        table,
+    )
+
+
+@dataclass
+class _Runner:
+    """Consumes the loop: best weights, checkpoints, early stopping, telling."""
+
+    model: Model
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    settings: Settings
+    progress: Progress
+    best: _Best
+    directory: Path
+    spent: float
+    listener: Listener
+    stopped: str = ""
+
+    def run(self, steps: Callable[[], Any]) -> None:
+        began = saved = told = time.monotonic()
+        start = self.progress.step
+        patience = self.recipe.training.patience or 0
+        if not should_stop(self.progress.scores, patience):
+            for progress in steps():
+                now = time.monotonic()
+                if progress.evaluated:
+                    self._keep_best()
+                if progress.evaluated or now - saved >= SAVE_EVERY:
+                    self.save(now - began)
+                    saved = time.monotonic()
+                if progress.evaluated or now - told >= 0.2:
+                    told = now
+                    self._tell(now - began, progress.step - start)
+                if progress.evaluated and should_stop(progress.scores, patience):
+                    break
+        self.seconds = self.spent + time.monotonic() - began
+        done = self.progress.step >= self.settings.steps
+        index = int(np.argmax(self.progress.scores)) + 1
+        self.stopped = f"all {self.settings.steps:,} steps done" if done else f"no better for {patience} epochs"
+        self.listener(Event("stopped", f"{self.stopped}; best is epoch {index}", values={"best_epoch": index}))
+
+    def _keep_best(self) -> None:
+        score = self.progress.scores[-1]
+        if score > self.best.score or not self.best.weights:
+            self.best.score = score
+            self.best.weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+    def save(self, seconds: float) -> None:
+        """Write a checkpoint of all that the rest of the run depends on."""
+        save_checkpoint(
+            self.directory,
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "best": self.best.weights,
+                "best_score": self.best.score,
+                "step": self.progress.step,
+                "history": self.progress.history,
+                "loss_sum": self.progress.loss_sum,
+                "random": torch.get_rng_state(),
+                "seconds": self.spent + seconds,
+            },
+        )
+
+    def _tell(self, seconds: float, steps: int) -> None:
+        progress, settings = self.progress, self.settings
+        rate = steps / max(seconds, 1e-9)
+        epoch, epochs = -(-progress.step // settings.every), -(-settings.steps // settings.every)
+        figures = {} if not progress.history else progress.history[-1]
+        shown = [f"epoch {epoch}/{epochs}", f"{rate * settings.batch:,.0f} rows/s"]
+        name = self.recipe.training.monitor
+        if name and name in figures:
+            better = " ▲" if progress.scores[-1] >= max(progress.scores) else ""
+            shown.append(f"valid {name} {figures[name]:.4f}{better}")
+        self.listener(
+            Event(
+                "training",
+                "  ".join(shown),
+                progress.step / settings.steps,
+                (settings.steps - progress.step) / max(rate, 1e-9),
+                {
+                    "epoch": epoch,
+                    "epochs": epochs,
+                    "step": progress.step,
+                    "rows_per_second": rate * settings.batch,
+                    "evaluated": progress.evaluated,
+                    **(figures if progress.evaluated else {}),
+                },
+            )
+        )
+
+
+def _choices(
+    directory: Path, measure: Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]], recipe: Recipe, settings: Settings
+) -> tuple[Recipe, Settings, list[dict[str, Any]]]:
+    """Take the choices that the run began with, or measure and keep them: a resumed run must not choose anew."""
+    file = directory / "choices.json"
+    if file.exists():
+        update, table = json.loads(file.read_text(encoding="utf-8"))
+    else:
+        update, table = measure()
+        write_atomically(file, json.dumps([update, table]).encode())
+    steps = update.get("steps") or settings.steps
+    settings = replace(settings, precision=update["precision"], steps=steps, every=min(settings.every, steps))
+    return recipe.replace(training=update), settings, table
+
+
+def _device(name: str) -> torch.device:
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    if not available[name]:
+        raise RecipeError(
+            "E106",
+            f"this machine has no {name} device",
+            where="training.device",
+            got=name,
+            expected=", ".join(key for key, there in available.items() if there),
+            fix="training: {device: auto}",
+        )
+    return torch.device(name)
+
+
+def _announce_model(model: Model, recipe: Recipe, listener: Listener) -> None:
+    count = sum(p.numel() for p in model.parameters())
+    encoders = sorted(
+        {part.type_name() for part in (recipe.tabular, *(f.encoder for f in recipe.inputs.values())) if part is not None}
+    )
+    members = f", {model.members} members" if model.members > 1 else ""
+    size = f"{count / 1e6:.2f} M" if count >= 10_000 else f"{count:,}"
+    listener(
+        Event("model", f"{' + '.join(encoders)}{members}, {size} parameters", values={"parameters": count, "encoders": encoders})
+    )
+
+
+def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
+    """Return one change for each picture input: its declared augmentations, one after the other."""
+    found: dict[str, Augment] = {}
+    for group, facts in data.facts().items():
+        parts = getattr(recipe.inputs.get(group), "augment", None)
+        if facts.image is None or not parts:
+            continue
+        changes = [part.build(facts.image) for part in parts]
+
+        def change(picture: Tensor, generator: torch.Generator, changes: list[Augment] = changes) -> Tensor:
+            for each in changes:
+                picture = each(picture, generator)
+            return picture
+
+        found[f"{group}.image"] = change
+    return found
+
+
+def _tuned(
+    recipe: Recipe,
+    model: Model,
+    rows: Rows,
+    held: Rows,
+    sampler: Sampler,
+    settings: Settings,
+    augment: Mapping[str, Augment],
+    listener: Listener,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Measure what is left open on this machine, and turn a time budget into steps.
+
+    Returns:
+        The training choices to write into the recipe, and the table of what was tried.
+    """
+    training = recipe.training
+    pictures = any(key.endswith(".image") for key in rows.arrays)
+    pairs = candidates(training.precision, training.layout, rows.device, pictures=pictures)
+    update: dict[str, Any] = {"precision": pairs[0][0], "layout": pairs[0][1], "device": rows.device.type}
+    if len(pairs) == 1 and training.budget is None:
+        return update, []
+    tuneup = tune(model, rows, sampler, settings, pairs, augment=augment)
+    update |= {"precision": tuneup.chosen.precision, "layout": tuneup.chosen.layout}
+    refused = sum(not candidate.agrees for candidate in tuneup.tried)
+    more = f", {refused} refused because the numbers disagree" if refused else ""
+    layout = str(update["layout"]).replace("_", " ")
+    text = f"{torch.get_num_threads()} threads, {rows.device.type}: {update['precision']}, {layout}, batch {settings.batch}, resident"
+    listener(
+        Event("machine", f"{text} (tried {len(tuneup.tried)} in {tuneup.seconds:.1f} s{more})", values={"tried": tuneup.table()})
+    )
+    if training.budget is not None:
+        settings = replace(settings, precision=update["precision"])
+        steps = _steps_in(training.budget, tuneup.chosen.seconds, model, held, settings, sampler.steps)
+        steps = max(1, min(steps, (training.epochs or 10**9) * sampler.steps))
+        update |= {"steps": steps, "epochs": None, "budget": None}
+        listener(
+            Event("machine", f"the budget of {training.budget:.0f} s holds {steps:,} steps ({steps / sampler.steps:.1f} epochs)")
+        )
+    return update, tuneup.table()
+
+
+def _steps_in(budget: float, seconds: float, model: Model, held: Rows, settings: Settings, every: int) -> int:
+    """Return the steps that fit into a budget, evaluations and the optimizer's own time counted in."""
+    from deepwright.engine.loop import predictions
+
+    began = time.perf_counter()
+    predictions(model, held, settings)
+    evaluation = time.perf_counter() - began
+    # A tenth is kept for the optimizer's update, the export and the report; short measurements run fast.
+    return int(0.9 * budget / (seconds * 1.15 + evaluation / every))
+
+
+def _optimizer(recipe: Recipe, model: Model) -> torch.optim.Optimizer:
+    """Build the optimizer; biases, normalisations and embeddings do not decay."""
+    part = recipe.training.optimizer
+    if part is None:
+        raise RecipeError("E105", "no optimizer is declared", where="training.optimizer")
+    return part.build(weight_decay_groups(model, part.weight_decay))
+
+
+def _need_schedule(recipe: Recipe) -> Any:
+    if recipe.training.schedule is None:
+        raise RecipeError("E105", "no schedule is declared", where="training.schedule")
+    return recipe.training.schedule
+
+
+def _restore(
+    saved: tuple[dict[str, Any], list[str]], model: Model, optimizer: torch.optim.Optimizer, listener: Listener
+) -> tuple[Progress, _Best, float]:
+    state, skipped = saved
+    for line in skipped:
+        listener(Event("warning", line))
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])
+    progress = Progress(state["step"], state["history"], state["loss_sum"])
+    listener(
+        Event(
+            "resume", f"goes on after step {progress.step:,} ({len(progress.history)} epochs done)", values={"step": progress.step}
+        )
+    )
+    return progress, _Best(state["best_score"], state["best"]), state["seconds"]

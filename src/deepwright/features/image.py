@@ -1,0 +1,131 @@
+"""Pictures."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from deepwright import pictures
+from deepwright.encoding import no_values
+from deepwright.families import Augmentation, Facts, Feature, ImageFacts, State
+
+Pixels = NDArray[np.uint8]
+
+_OWN_SIDE = 256
+"""Pictures of one size keep it up to this longer side."""
+_SIDE = 128
+"""The longer side that is chosen for other pictures, at most."""
+_SAMPLE = 4096
+"""How many pictures, evenly spaced over the training rows, the mean, the deviation and the colour are learnt from."""
+_CHUNK = 512
+
+
+class ImageState(State):
+    """What an image column taught."""
+
+    height: int
+    """The height that pictures are brought to."""
+    width: int
+    """The width that pictures are brought to."""
+    channels: int
+    """1 for grey, 3 for RGB."""
+    mean: tuple[float, ...]
+    """The mean of each channel, in 0…255."""
+    std: tuple[float, ...]
+    """The standard deviation of each channel, in 0…255, 1 for a constant."""
+
+
+class Image(Feature):
+    """A picture: the bytes of a file, a path, or an array of pixels (``Array(UInt8, (H, W))`` or ``(H, W, 1 or 3)``).
+
+    JPEG, PNG, GIF, BMP, WebP, TIFF and PPM are read; of several frames the first. The camera's orientation is applied;
+    transparent parts lie over white; 16-bit grey is scaled to 8 bits; CMYK and palettes become RGB. A missing picture is the
+    mean colour of the training pictures.
+    """
+
+    dtype: ClassVar[Literal["number", "text", "date", "image", "tags"]] = "image"
+    state: ClassVar[type[State]] = ImageState
+
+    height: int | None = Field(None, ge=1, le=4096)
+    """The height that every picture is brought to. By default pictures that all have one size of at most 256 × 256 keep it;
+    others take their median size, scaled to at most 128 × 128 and rounded to multiples of 8."""
+    width: int | None = Field(None, ge=1, le=4096)
+    """The width that every picture is brought to; see ``height``."""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for RGB; by default RGB if any training picture (of 4,096, evenly spaced) has a coloured pixel."""
+    resize: Literal["stretch", "pad", "crop"] = "stretch"
+    """How a picture of another shape is brought to size: ``stretch`` it, ``pad`` it with black, or ``crop`` its centre."""
+    augment: tuple[Augmentation, ...] | None = None
+    """Random changes of training pictures; by default chosen by the data; ``[]``: none."""
+
+    def fit(self, column: pl.Series) -> ImageState:
+        """Learn the size, the channels, and their mean and deviation (from at most 4,096 pictures, evenly spaced).
+
+        Raises:
+            DataError: There is no picture (E260), or pictures cannot be read (E265, all of them listed).
+        """
+        known = column.drop_nulls()
+        if known.is_empty():
+            raise no_values(column, "picture")
+        sizes = pictures.sizes(column)
+        height, width = self._size(sizes)
+        sample = known.gather(np.unique(np.linspace(0, len(known) - 1, _SAMPLE).astype(np.int64)))
+        channels = self.channels or 3
+        coloured, mean, std = _moments(sample, pictures.Form(height, width, channels, self.resize))
+        if self.channels is None and not coloured:
+            channels, mean, std = 1, mean[:1], std[:1]  # red, green and blue are equal
+        return ImageState(height=height, width=width, channels=channels, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+    def _size(self, sizes: NDArray[np.int64]) -> tuple[int, int]:
+        """Return (H, W) for pictures of ``sizes`` (n, 2)."""
+        height, width = np.median(sizes, axis=0)
+        if np.ptp(sizes, axis=0).any() or max(height, width) > _OWN_SIDE:
+            shrink = min(1.0, _SIDE / max(height, width))
+            height, width = (max(8, round(side * shrink / 8) * 8) for side in (height, width))
+        aspect = width / height
+        if self.height is not None and self.width is None:
+            width = max(1, round(self.height * aspect))
+        if self.width is not None and self.height is None:
+            height = max(1, round(self.width / aspect))
+        return int(self.height or height), int(self.width or width)
+
+    def encode(self, column: pl.Series, state: ImageState) -> dict[str, NDArray[np.generic]]:
+        """Return ``image`` (B, H, W, C) uint8.
+
+        Raises:
+            DataError: Pictures cannot be read (E265, all of them listed).
+        """
+        form = pictures.Form(state.height, state.width, state.channels, self.resize)
+        return {"image": pictures.decode(column, form, np.rint(state.mean).astype(np.uint8))}
+
+    def facts(self, name: str, state: ImageState) -> Facts:
+        """Return the picture's facts."""
+        return Facts(name, image=ImageFacts(state.height, state.width, state.channels, state.mean, state.std))
+
+    @classmethod
+    def columns(cls) -> dict[str, list[Any]]:
+        """Return grey, coloured, and differently large pictures as the bytes of PNG files."""
+        draw = np.random.default_rng(0)
+        grey = [pictures.png(draw.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in range(4)]
+        colour = [pictures.png(draw.integers(0, 256, (h, w, 3), dtype=np.uint8)) for h, w in ((8, 12), (16, 9), (9, 20))]
+        return {"grey": [*grey, None], "colour": [None, *colour], "mixed": [grey[0], colour[0], colour[1]]}
+
+
+def _moments(column: pl.Series, form: pictures.Form) -> tuple[bool, NDArray[np.float64], NDArray[np.float64]]:
+    """Return whether any pixel is coloured, and the mean and deviation of each channel; the sums are exact integers."""
+    total, squares, coloured = np.zeros(form.channels, np.int64), np.zeros(form.channels, np.int64), False
+    for start in range(0, len(column), _CHUNK):
+        batch = pictures.decode(column[start : start + _CHUNK], form, np.zeros(form.channels, np.uint8))
+        coloured = coloured or bool((batch != batch[..., :1]).any())
+        for channel in range(form.channels):
+            counts = np.bincount(batch[..., channel].ravel(), minlength=256)
+            total[channel] += counts @ np.arange(256)
+            squares[channel] += counts @ np.arange(256) ** 2
+    pixels = len(column) * form.height * form.width
+    mean = total / pixels
+    std = np.sqrt(np.maximum(squares / pixels - mean**2, 0))
+    return coloured, mean, np.where(std > 0, std, 1.0)

@@ -1,0 +1,235 @@
+"""From objects in memory to a Polars frame, none of their libraries imported (floor 2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from deepwright.errors import DataError, Problem
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that reading or cleaning did or assumed; nothing is ever changed without one.
+
+    Args:
+        what: A stable key such as ``"bom"``, ``"strip"``, ``"missing_marker"``, ``"duplicates"``.
+        text: One line for people.
+        count: How many values or rows it touched.
+        column: The column, if it touched only one.
+    """
+
+    what: str
+    text: str
+    count: int = 0
+    column: str | None = None
+
+
+def frame_of(value: Any, where: str) -> tuple[pl.DataFrame, list[Note]]:
+    """Return the frame of a pandas, Polars or Arrow table, a mapping of columns, or a list of records.
+
+    Raises:
+        DataError: The value is not a table (E223), or its columns are unequally long, unnamed or named twice (E210).
+    """
+    if isinstance(value, pl.LazyFrame):
+        value = value.collect()
+    if isinstance(value, pl.DataFrame):
+        return plain(value)
+    module = type(value).__module__.partition(".")[0]
+    if module == "pandas" and type(value).__name__ == "DataFrame":
+        return _of_pandas(value, where)
+    if isinstance(value, Mapping):
+        return of_columns(value, where)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and all(isinstance(row, Mapping) for row in value):
+        return of_records(value, where)
+    if hasattr(value, "__arrow_c_stream__"):
+        frame = pl.DataFrame(value)
+        return plain(frame)
+    raise DataError(
+        "E223",
+        "not a table",
+        where=where,
+        got=f"a {type(value).__module__}.{type(value).__name__}",
+        expected="a path, a pandas, Polars or Arrow table, {column: values} or [{column: value}, …]",
+    )
+
+
+def plain(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
+    """Make columns simple: pictures as ``{bytes, path}`` become their bytes, other structs one column a field, categories text."""
+    notes: list[Note] = []
+    while structs := [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]:
+        for name in structs:
+            fields = {field.name: field.dtype for field in frame.schema[name].fields}  # type: ignore[attr-defined]
+            if fields.get("bytes") == pl.Binary and set(fields) <= {"bytes", "path"}:
+                frame = frame.with_columns(pl.col(name).struct.field("bytes").alias(name))
+                notes.append(Note("struct", f"{name}: the pictures' bytes taken from {{bytes, path}}", frame.height, name))
+                continue
+            parts = frame.get_column(name).struct.unnest()
+            parts.columns = [f"{name}.{part}" for part in parts.columns]
+            at = frame.get_column_index(name)
+            frame = pl.DataFrame([*frame.get_columns()[:at], *parts.get_columns(), *frame.get_columns()[at + 1 :]])
+            notes.append(Note("nested", f"{name}: nested fields became columns {', '.join(parts.columns)}", frame.height, name))
+    texts = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Categorical | pl.Enum)]
+    return frame.with_columns(pl.col(texts).cast(pl.String)), notes
+
+
+def _of_pandas(value: Any, where: str) -> tuple[pl.DataFrame, list[Note]]:
+    """Convert column by column, so that pyarrow is not needed."""
+    notes: list[Note] = []
+    names = _names([str(name) for name in value.columns], where)
+    index = value.index
+    if type(index).__name__ != "RangeIndex":
+        label = ", ".join(str(name) for name in index.names if name is not None) or "unnamed"
+        notes.append(Note("index", f"the index ({label}) is not a column and was left out; use frame.reset_index() to keep it"))
+    columns: list[pl.Series] = []
+    for at, name in enumerate(names):
+        column = value.iloc[:, at]
+        if getattr(column.dtype, "kind", "O") in "biuf" and type(column.dtype).__module__.startswith("numpy"):
+            columns.append(pl.Series(name, column.to_numpy(), nan_to_null=True))
+        elif getattr(column.dtype, "kind", "O") == "M" and type(column.dtype).__module__.startswith("numpy"):
+            columns.append(pl.Series(name, column.to_numpy().astype("datetime64[us]")))
+        else:
+            missing = column.isna().to_numpy()
+            cells = [None if gone else cell for cell, gone in zip(column.astype(object).tolist(), missing, strict=True)]
+            series, note = _series(name, cells, where)
+            columns.append(series)
+            notes += note
+    return pl.DataFrame(columns), notes
+
+
+def of_columns(value: Mapping[Any, Any], where: str) -> tuple[pl.DataFrame, list[Note]]:
+    """Return the frame of ``{column: values}``.
+
+    Raises:
+        DataError: The columns are unequally long (E210), or a value is not a column (E223).
+    """
+    names = _names([str(name) for name in value], where)
+    columns: list[pl.Series] = []
+    notes: list[Note] = []
+    for name, cells in zip(names, value.values(), strict=True):
+        if isinstance(cells, str | bytes | Mapping) or not isinstance(cells, Iterable):
+            raise DataError(
+                "E223",
+                "not a column of values",
+                where=f"{where}: {name}",
+                got=repr(cells)[:60],
+                fix=f"{{{name!r}: [{cells!r}]}}"[:80],
+            )
+        if isinstance(cells, pl.Series) or type(cells).__module__.partition(".")[0] == "numpy":
+            columns.append(pl.Series(name, cells, nan_to_null=True) if not isinstance(cells, pl.Series) else cells.alias(name))
+            continue
+        series, note = _series(name, list(cells), where)
+        columns.append(series)
+        notes += note
+    lengths = {column.name: len(column) for column in columns}
+    if len(set(lengths.values())) > 1:
+        raise DataError(
+            "E210", "the columns are not equally long", where=where, got=", ".join(f"{k}: {v}" for k, v in lengths.items())
+        )
+    frame, more = plain(pl.DataFrame(columns))
+    return frame, notes + more
+
+
+def of_records(rows: Sequence[Mapping[str, Any]], where: str) -> tuple[pl.DataFrame, list[Note]]:
+    """Return the frame of records; a key that a record lacks is missing, nested objects become columns ``outer.inner``.
+
+    Raises:
+        DataError: A value is a list of objects, which no column holds (E224).
+    """
+    columns: dict[str, list[Any]] = {}
+    nested: set[str] = set()
+    for number, row in enumerate(rows):
+        for key, cell in _flat(row, nested):
+            columns.setdefault(key, [None] * number).append(cell)
+        for cells in columns.values():
+            if len(cells) <= number:
+                cells.append(None)
+    frame, notes = of_columns(columns, where)
+    notes = [Note("nested", f"{key}: nested fields became columns {key}.…", len(rows), key) for key in sorted(nested)] + notes
+    return frame, notes
+
+
+def _flat(row: Mapping[str, Any], nested: set[str], before: str = "") -> Iterable[tuple[str, Any]]:
+    for key, cell in row.items():
+        name = f"{before}{key}"
+        if isinstance(cell, Mapping) and cell:
+            nested.add(name)
+            yield from _flat(cell, nested, f"{name}.")
+        else:
+            yield name, cell
+
+
+def _series(name: str, cells: list[Any], where: str) -> tuple[pl.Series, list[Note]]:
+    """Return the column of Python values; values of mixed kinds become text, and a note says so."""
+    if any(isinstance(cell, list | tuple) for cell in cells):
+        return _lists(name, cells, where), []
+    cells = [
+        None if cell != cell else cell.item() if hasattr(cell, "item") and not getattr(cell, "shape", ()) else cell
+        for cell in cells
+    ]
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds <= {int, float} or len(kinds) <= 1:
+        try:
+            return pl.Series(name, cells, dtype=pl.Float64 if float in kinds else None, strict=False), []
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+            pass  # integers beyond 64 bits and objects of unknown classes: as text
+    texts = [cell if cell is None or isinstance(cell, str) else _text(cell) for cell in cells]
+    shown = ", ".join(sorted(kind.__name__ for kind in kinds))
+    return pl.Series(name, texts, dtype=pl.String), [
+        Note("mixed", f"{name}: values of several kinds ({shown}) read as text", len(cells), name)
+    ]
+
+
+def _lists(name: str, cells: list[Any], where: str) -> pl.Series:
+    bad = [
+        i
+        for i, cell in enumerate(cells)
+        if isinstance(cell, list | tuple) and any(isinstance(x, list | tuple | Mapping) for x in cell)
+    ]
+    if bad:
+        raise DataError.of(
+            Problem(
+                "E224", "a list of lists or objects is no value of a column", f"{where}: {name}, row {i + 1}", str(cells[i])[:60]
+            )
+            for i in bad[:10]
+        )
+    rows = [
+        None if cell is None else [_text(x) for x in (cell if isinstance(cell, list | tuple) else [cell]) if x is not None]
+        for cell in cells
+    ]
+    return pl.Series(name, rows, dtype=pl.List(pl.String))
+
+
+def _text(cell: Any) -> str:
+    return cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False, default=str).strip('"')
+
+
+def _names(names: list[str], where: str) -> list[str]:
+    check_names(names, where=where, fix="rename the columns")
+    return names
+
+
+def check_names(names: Sequence[str], *, where: str, fix: str) -> None:
+    """Refuse column names that are blank or given twice.
+
+    Raises:
+        DataError: E210, one problem a name.
+    """
+    problems: list[Problem] = []
+    for name in dict.fromkeys(names):
+        places = [i + 1 for i, other in enumerate(names) if other == name]
+        shown = ", ".join(map(str, places[:10]))
+        if not name.strip():
+            problems.append(
+                Problem("E210", f"{len(places)} columns have no name", where, f"blank names of columns {shown}", fix=fix)
+            )
+        elif len(places) > 1:
+            problems.append(
+                Problem("E210", f"the name {name!r} is given to {len(places)} columns", where, f"columns {shown}", fix=fix)
+            )
+    if problems:
+        raise DataError.of(problems)

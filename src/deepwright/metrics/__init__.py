@@ -1,0 +1,27 @@
+"""How good predictions are: fast scores for training, and evaluations with intervals, baselines and pictures (floor 2).
+
+Each metric is written once, over weighted rows: a score weighs every row once, the bootstrap weighs it as often as it is drawn.
+"""
+
+from deepwright.metrics.figures import CalibrationBin, ClassRow, Confusion, Curve, Points, Residuals
+from deepwright.metrics.report import Measure, OutputReport, evaluate, naive
+from deepwright.metrics.scores import METRICS, Metric, default_metric, higher_is_better, metric_names, score
+
+__all__ = [
+    "METRICS",
+    "CalibrationBin",
+    "ClassRow",
+    "Confusion",
+    "Curve",
+    "Measure",
+    "Metric",
+    "OutputReport",
+    "Points",
+    "Residuals",
+    "default_metric",
+    "evaluate",
+    "higher_is_better",
+    "metric_names",
+    "naive",
+    "score",
+]

@@ -1,0 +1,191 @@
+"""The formulas of all metrics over weighted rows: each takes a sample of R weightings and returns (R,) (floor 2).
+
+NaN says that a metric is undefined: no rows of a class, no spread, a division by zero.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepwright.metrics.rows import BINS, Floats, Rows
+
+
+class Sample:
+    """Rows under R weightings at once.
+
+    Args:
+        rows: The rows, at least one.
+        weights: (B, R), how often each row counts; all once by default.
+    """
+
+    def __init__(self, rows: Rows, weights: Floats | None = None) -> None:
+        self.rows = rows
+        self.weights = np.ones((len(rows), 1)) if weights is None else weights
+        self.total = np.asarray(self.weights.sum(0))
+
+    def sum(self, values: NDArray[Any]) -> Floats:
+        """Return the weighted sums of ``values`` (B,) or (B, M): (R,) or (M, R)."""
+        return np.asarray(values.T.astype(np.float64) @ self.weights)
+
+    def mean(self, values: NDArray[Any]) -> Floats:
+        """Return the weighted means of ``values`` (B,) or (B, M): (R,) or (M, R)."""
+        return np.asarray(self.sum(values) / self.total)
+
+    @cached_property
+    def table(self) -> tuple[Floats, Floats, Floats]:
+        """Hits, decided for, and true, of each class or tag: three (classes, R)."""
+        rows, weights = self.rows, self.weights
+        if rows.kind == "multilabel":
+            return self.sum(rows.predicted & rows.target), self.sum(rows.predicted), self.sum(rows.target)
+        hits = rows.by_target.sum(weights * rows.correct[:, None])
+        return hits, rows.by_predicted.sum(weights), rows.by_target.sum(weights)
+
+    @cached_property
+    def areas(self) -> Floats:
+        """Areas under the ROC and the precision-recall curve of each class against the rest, (2, classes, R)."""
+        areas = [ranking.areas(self.weights) for ranking in self.rows.rankings]
+        return np.stack([np.stack([roc for roc, _ in areas]), np.stack([pr for _, pr in areas])])
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    empty: Floats = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
+    return np.divide(above, below, out=empty, where=below > 0)
+
+
+def _mean_defined(values: Floats) -> Floats:
+    """Return the mean over the first axis of what is not NaN, (R,); NaN if nothing is."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0.0).sum(0), known.sum(0).astype(np.float64))
+
+
+def rmse(s: Sample) -> Floats:
+    """Return √ mean (ŷ − y)²."""
+    return np.sqrt(s.mean(s.rows.error**2))
+
+
+def mae(s: Sample) -> Floats:
+    """Return mean |ŷ − y|."""
+    return s.mean(np.abs(s.rows.error))
+
+
+def r2(s: Sample) -> Floats:
+    """Return 1 − Σ (ŷ − y)² / Σ (y − ȳ)²."""
+    centred = s.rows.target - s.rows.target.mean()
+    spread = s.mean(centred**2) - s.mean(centred) ** 2
+    # a resample of one value only has no spread but rounding
+    spread[spread <= 1e-12 * np.mean(centred**2)] = 0
+    if np.ptp(s.rows.target) == 0:
+        spread[:] = 0
+    return 1 - _ratio(s.mean(s.rows.error**2), spread)
+
+
+def mape(s: Sample) -> Floats:
+    """Return mean |ŷ − y| / |y|; undefined if a target is 0."""
+    actual = np.abs(s.rows.target)
+    return s.mean(np.abs(s.rows.error) / actual) if actual.min() > 0 else np.full_like(s.total, np.nan)
+
+
+def median_ae(s: Sample) -> Floats:
+    """Return median |ŷ − y|; the mean of the middle two for an even number."""
+    size = np.abs(s.rows.error)
+    order = np.argsort(size)
+    reached = np.cumsum(s.weights[order], axis=0)
+    low, high = (reached >= s.total / 2).argmax(0), (reached > s.total / 2).argmax(0)
+    return np.asarray((size[order][low] + size[order][high]) / 2)
+
+
+def accuracy(s: Sample) -> Floats:
+    """Return the share of rows decided correctly."""
+    return s.mean(s.rows.correct)
+
+
+def balanced_accuracy(s: Sample) -> Floats:
+    """Return the mean recall of the classes that occur."""
+    hits, _, true = s.table
+    return _mean_defined(_ratio(hits, true))
+
+
+def precision(s: Sample) -> Floats:
+    """Return hits / alarms, of the second class."""
+    hits, decided, _ = s.table
+    return _ratio(hits[1], decided[1])
+
+
+def recall(s: Sample) -> Floats:
+    """Return hits / rows, of the second class."""
+    hits, _, true = s.table
+    return _ratio(hits[1], true[1])
+
+
+def f1(s: Sample) -> Floats:
+    """Return 2 hits / (alarms + rows), of the second class."""
+    hits, decided, true = s.table
+    return _ratio(2 * hits[1], decided[1] + true[1])
+
+
+def _macro(s: Sample, ratio: Floats) -> Floats:
+    """Average over the classes that are true or decided for somewhere; 0/0 counts 0, as scikit-learn does by default."""
+    _, decided, true = s.table
+    return _mean_defined(np.where(decided + true > 0, np.nan_to_num(ratio), np.nan))
+
+
+def precision_macro(s: Sample) -> Floats:
+    """Return the mean precision of the classes."""
+    return _macro(s, _ratio(s.table[0], s.table[1]))
+
+
+def recall_macro(s: Sample) -> Floats:
+    """Return the mean recall of the classes."""
+    return _macro(s, _ratio(s.table[0], s.table[2]))
+
+
+def f1_macro(s: Sample) -> Floats:
+    """Return the mean F1 of the classes or tags that are true or decided for somewhere."""
+    hits, decided, true = s.table
+    return _mean_defined(_ratio(2 * hits, decided + true))
+
+
+def f1_micro(s: Sample) -> Floats:
+    """Return F1 over all tags of all rows together."""
+    hits, decided, true = s.table
+    return _ratio(2 * hits.sum(0), (decided + true).sum(0))
+
+
+def roc_auc(s: Sample) -> Floats:
+    """Return the mean area under the ROC curves, each class against the rest."""
+    return _mean_defined(s.areas[0])
+
+
+def pr_auc(s: Sample) -> Floats:
+    """Return the mean average precision, each class against the rest."""
+    return _mean_defined(s.areas[1])
+
+
+def log_loss(s: Sample) -> Floats:
+    """Return mean −log p(true class), p no nearer to 0 than its floats resolve."""
+    return s.mean(-np.log(np.clip(s.rows.probability, s.rows.eps, 1 - s.rows.eps)))
+
+
+def brier(s: Sample) -> Floats:
+    """Return mean (1 − p(true class))² (Brier 1950)."""
+    return s.mean((1 - s.rows.probability) ** 2)
+
+
+def calibration_error(s: Sample) -> Floats:
+    """Return Σ over bins of |mean probability − frequency| × share of rows (Guo et al., arXiv 1706.04599)."""
+    confidence, truth = s.rows.confidence
+    gaps = np.zeros((len(s.rows), BINS))
+    gaps[np.arange(len(s.rows)), s.rows.bins] = confidence - truth
+    return np.asarray(np.abs(s.sum(gaps)).sum(0) / s.total)
+
+
+def quadratic_kappa(s: Sample) -> Floats:
+    """Return 1 − observed / chance squared distance of classes (Cohen 1968)."""
+    true, decided = s.rows.target.astype(np.float64), s.rows.predicted.astype(np.float64)
+    seen = s.mean((true - decided) ** 2)
+    chance = s.mean(true**2) + s.mean(decided**2) - 2 * s.mean(true) * s.mean(decided)
+    return 1 - _ratio(seen, np.where(chance > 1e-12, chance, 0.0))

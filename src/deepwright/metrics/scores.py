@@ -1,0 +1,171 @@
+"""Which metrics each kind of output has, and the fast scores of training (floor 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepwright.errors import UsageError, nearest
+from deepwright.families import TargetKind
+from deepwright.metrics import formulas
+from deepwright.metrics.formulas import Sample
+from deepwright.metrics.rows import Floats, prepare
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Args:
+        label: What people call it.
+        compute: From a sample to (R,), NaN where it is undefined.
+        higher: Whether higher is better.
+        undefined: When it is undefined.
+        about: What it measures, in one line.
+    """
+
+    label: str
+    compute: Callable[[Sample], Floats]
+    higher: bool
+    undefined: str
+    about: str
+
+
+_ONE = "it needs rows of both classes"
+_NEVER = "the positive class is neither true nor predicted anywhere"
+_TAGS = "no tag is true or predicted anywhere"
+_BIG = "the numbers are too large to compute with"
+
+_LOG_LOSS = Metric("Log loss", formulas.log_loss, False, _BIG, "mean −log of the probability given to the true class")
+_ACCURACY = Metric("Accuracy", formulas.accuracy, True, _BIG, "share of rows decided correctly")
+_BALANCED = Metric("Balanced accuracy", formulas.balanced_accuracy, True, _BIG, "mean recall over the classes")
+_CALIBRATION = Metric(
+    "Calibration error", formulas.calibration_error, False, _BIG, "mean gap between probability and frequency, 15 bins"
+)
+_ROC = Metric("ROC AUC", formulas.roc_auc, True, _ONE, "probability that a positive row outranks a negative one")
+_PR = Metric("PR AUC", formulas.pr_auc, True, _ONE, "average precision over all thresholds")
+
+METRICS: dict[TargetKind, dict[str, Metric]] = {
+    "number": {
+        "rmse": Metric("RMSE", formulas.rmse, False, _BIG, "root of the mean squared error, in the target's unit"),
+        "mae": Metric("MAE", formulas.mae, False, _BIG, "mean absolute error, in the target's unit"),
+        "r2": Metric("R²", formulas.r2, True, "all targets are equal", "share of the target's variance that is explained"),
+        "mape": Metric("MAPE", formulas.mape, False, "a target is 0, or " + _BIG, "mean absolute error as a share of the target"),
+        "median_ae": Metric("Median error", formulas.median_ae, False, _BIG, "median absolute error, in the target's unit"),
+    },
+    "binary": {
+        "roc_auc": _ROC,
+        "accuracy": _ACCURACY,
+        "balanced_accuracy": _BALANCED,
+        "precision": Metric(
+            "Precision", formulas.precision, True, "the positive class is never predicted", "share of alarms that are right"
+        ),
+        "recall": Metric(
+            "Recall", formulas.recall, True, "no row is of the positive class", "share of positive rows that are found"
+        ),
+        "f1": Metric("F1", formulas.f1, True, _NEVER, "harmonic mean of precision and recall"),
+        "pr_auc": _PR,
+        "log_loss": _LOG_LOSS,
+        "brier": Metric("Brier score", formulas.brier, False, _BIG, "mean squared error of the probability"),
+        "calibration_error": _CALIBRATION,
+    },
+    "multiclass": {
+        "accuracy": _ACCURACY,
+        "balanced_accuracy": _BALANCED,
+        "precision": Metric("Precision (macro)", formulas.precision_macro, True, _BIG, "mean precision over the classes"),
+        "recall": Metric("Recall (macro)", formulas.recall_macro, True, _BIG, "mean recall over the classes, never-true ones as 0"),
+        "f1": Metric("F1 (macro)", formulas.f1_macro, True, _BIG, "mean F1 over the classes"),
+        "roc_auc": Metric("ROC AUC (macro)", formulas.roc_auc, True, _ONE, "mean over the classes of each against the rest"),
+        "pr_auc": Metric("PR AUC (macro)", formulas.pr_auc, True, _ONE, "mean average precision of each class against the rest"),
+        "log_loss": _LOG_LOSS,
+        "calibration_error": _CALIBRATION,
+    },
+    "multilabel": {
+        "f1_micro": Metric("F1 (micro)", formulas.f1_micro, True, _TAGS, "F1 over all tags of all rows together"),
+        "f1_macro": Metric("F1 (macro)", formulas.f1_macro, True, _TAGS, "mean F1 over the tags"),
+        "subset_accuracy": Metric("Subset accuracy", formulas.accuracy, True, _BIG, "share of rows with exactly the right tags"),
+        "roc_auc": Metric(
+            "ROC AUC (macro)", formulas.roc_auc, True, _ONE, "mean over the tags that some rows carry and others do not"
+        ),
+        "pr_auc": Metric("PR AUC (macro)", formulas.pr_auc, True, _ONE, "mean average precision over the tags"),
+    },
+    "ordinal": {
+        "quadratic_kappa": Metric(
+            "Quadratic κ", formulas.quadratic_kappa, True, "only one class occurs", "agreement beyond chance, squared"
+        ),
+        "accuracy": _ACCURACY,
+        "mae": Metric("MAE", formulas.mae, False, _BIG, "mean distance in steps between ordered classes"),
+        "log_loss": _LOG_LOSS,
+    },
+}
+"""The metrics of each kind of output; the first is its default."""
+
+
+def metric_names(kind: TargetKind) -> tuple[str, ...]:
+    """Return the names of the metrics of an output of this kind, the default first."""
+    return tuple(METRICS[kind])
+
+
+def default_metric(kind: TargetKind) -> str:
+    """Return the metric that chooses the best epoch unless the recipe says otherwise."""
+    return metric_names(kind)[0]
+
+
+def find_metric(kind: TargetKind, name: str) -> Metric:
+    """Return a metric by its name.
+
+    Raises:
+        UsageError: An output of this kind has no such metric (E702); the nearest name is suggested.
+    """
+    known = METRICS[kind]
+    if name not in known:
+        raise UsageError("E702", f"a {kind} output has no metric {name!r}{nearest(name, known)}", expected=", ".join(known))
+    return known[name]
+
+
+def higher_is_better(name: str) -> bool:
+    """Return whether higher values of the metric ``name`` are better; ``"loss"`` is known too.
+
+    Raises:
+        UsageError: There is no such metric (E702).
+    """
+    if name == "loss":
+        return False
+    known = {key: metric.higher for metrics in METRICS.values() for key, metric in metrics.items()}
+    if name not in known:
+        raise UsageError("E702", f"there is no metric {name!r}{nearest(name, known)}", expected=", ".join(known))
+    return known[name]
+
+
+def compute(metric: Metric, sample: Sample) -> Floats:
+    """Return the metric of each weighting, (R,); NaN where it is undefined."""
+    with np.errstate(all="ignore"):
+        values = np.asarray(metric.compute(sample), dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def score(kind: TargetKind, name: str, outputs: NDArray[Any], target: NDArray[Any]) -> float:
+    """Return one metric, fast: what training does after every epoch.
+
+    Args:
+        kind: What the output is.
+        name: One of :func:`metric_names`.
+        outputs: Values (B,) in the target's own units, or probabilities (B, classes); for binary (B,) or (B, 2).
+        target: Values (B,), NaN if missing; class indices (B,), -1 if missing; tags (B, classes), NaN rows if missing.
+
+    Returns:
+        The metric; NaN where it is undefined (no row, one class only) or an output is not finite.
+
+    Raises:
+        DataError: The shapes do not fit (E280).
+        UsageError: There is no such metric (E702).
+    """
+    metric = find_metric(kind, name)
+    rows = prepare(kind, outputs, target)
+    if not len(rows) or not np.isfinite(rows.outputs).all():
+        return float("nan")
+    return float(compute(metric, Sample(rows))[0])

@@ -1,0 +1,174 @@
+"""The only assembler: a recipe and what was learnt become one ``nn.Module`` (floor 5).
+
+    arrays ── encoders ── fusion ── one output layer a head ── raw predictions ── loss | values and probabilities
+
+Shapes: B rows, K parallel members (1 for ordinary networks), D the fused width, O an output's raw size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
+from deepwright.blocks.members import output_layer
+from deepwright.datapath import TABULAR, DataPath
+from deepwright.errors import Problem, RecipeError
+from deepwright.families import Encoder, Facts
+from deepwright.recipe import Recipe
+
+
+class Model(nn.Module):
+    """Encoders, fusion and heads in one module.
+
+    Args:
+        encoders: One for each group of inputs.
+        fusion: What joins their vectors; ``None`` for a single encoder.
+        heads: One for each output.
+        weights: The weight of each output's loss.
+        uncertainty: Whether the weights are learnt instead (Kendall et al., arXiv 1705.07115): each loss is scaled by
+            exp(-s) and s is added.
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, EncoderModule],
+        fusion: FusionModule | None,
+        heads: Mapping[str, HeadModule],
+        weights: Mapping[str, float],
+        *,
+        uncertainty: bool = False,
+    ) -> None:
+        super().__init__()
+        # Column names may hold characters that module names may not: modules go by position, names by these tuples.
+        self.groups = tuple(encoders)
+        self.outputs = tuple(heads)
+        self.weights = dict(weights)
+        self.encoders = nn.ModuleList(encoders.values())
+        self.fusion = fusion
+        self.heads = nn.ModuleList(heads.values())
+        self.members = max(encoder.members for encoder in encoders.values())
+        width = fusion.width if fusion is not None else next(iter(encoders.values())).width
+        self.layers = nn.ModuleList(_output_layer(width, head, self.members) for head in heads.values())
+        self.log_variances = nn.Parameter(torch.zeros(len(heads))) if uncertainty else None
+
+    def _heads(self) -> Iterator[tuple[str, HeadModule]]:
+        for name, head in zip(self.outputs, self.heads, strict=True):
+            yield name, cast(HeadModule, head)
+
+    def forward(self, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return each output's raw prediction, (B, O) or (B, K, O)."""
+        vectors = []
+        for group, encoder in zip(self.groups, self.encoders, strict=True):
+            prefix = f"{group}."
+            vectors.append(encoder({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}))
+        fused = vectors[0] if self.fusion is None else self.fusion(vectors)
+        return {name: layer(fused) for name, layer in zip(self.outputs, self.layers, strict=True)}
+
+    def loss(self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor], rows: Tensor | None = None) -> dict[str, Tensor]:
+        """Return each output's mean loss over the rows whose target is known, the members' losses averaged.
+
+        Args:
+            raw: What :meth:`forward` returned.
+            targets: As :meth:`deepwright.families.Feature.target` encodes them.
+            rows: Row weights (B,).
+        """
+        losses = {}
+        for name, head in self._heads():
+            prediction, target = raw[name], targets[name]
+            known = ~torch.isnan(target) if target.is_floating_point() else target >= 0
+            known = known if known.ndim == 1 else known.all(dim=1)
+            mask = known.view(-1, *[1] * (target.ndim - 1))
+            # An unknown target becomes a harmless value first: a NaN would survive a multiplication by zero.
+            target = torch.where(mask, target, torch.zeros((), dtype=target.dtype, device=target.device))
+            target = target if target.is_floating_point() else target.long()
+            if prediction.ndim == 3:
+                target = target.repeat_interleave(prediction.shape[1], dim=0)
+            flat = prediction.flatten(0, -2).float()
+            each = head.loss(flat.squeeze(1) if head.size == 1 else flat, target).view(len(known), -1).mean(1)
+            weight = known.to(each.dtype) if rows is None else known * rows
+            losses[name] = (each * weight).sum() / weight.sum().clamp_min(1e-12)
+        return losses
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted sum of the outputs' losses."""
+        terms = []
+        for index, name in enumerate(self.outputs):
+            term = self.weights[name] * losses[name]
+            if self.log_variances is not None:
+                term = term * torch.exp(-self.log_variances[index]) + self.log_variances[index]
+            terms.append(term)
+        return torch.stack(terms).sum()
+
+    def predict(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return values (B,) in the target's own units or probabilities (B, classes), averaged over the members."""
+        predictions = {}
+        for name, head in self._heads():
+            prediction = raw[name].float()
+            flat = prediction.flatten(0, -2)
+            values = head.outputs(flat.squeeze(1) if head.size == 1 else flat)
+            if prediction.ndim == 3:
+                values = values.view(-1, prediction.shape[1], *values.shape[1:]).mean(1)
+            predictions[name] = values
+        return predictions
+
+
+def build_model(recipe: Recipe, data: DataPath) -> Model:
+    """Assemble the network that a resolved recipe declares.
+
+    Raises:
+        RecipeError: An encoder does not accept its input (E108); all of them are listed.
+    """
+    facts = data.facts()
+    parts = {group: recipe.tabular if group == TABULAR else recipe.inputs[group].encoder for group in facts}
+    _check_wires(parts, facts)
+    encoders = {group: part.build(facts[group]) for group, part in parts.items() if part is not None}
+    fusion = recipe.fusion.build([e.width for e in encoders.values()]) if recipe.fusion is not None and len(encoders) > 1 else None
+    heads = {}
+    for name, target in data.target_facts().items():
+        feature = recipe.outputs[name]
+        if feature.head is None:
+            raise RecipeError("E105", "the output has no head", where=f"outputs.{name}.head")
+        if target.kind not in feature.head.kinds:
+            raise RecipeError(
+                "E108",
+                f"the head {feature.head.type_name()} does not fit a {target.kind} output",
+                where=f"outputs.{name}.head",
+                expected="a head for " + ", ".join(feature.head.kinds),
+            )
+        heads[name] = feature.head.build(target, feature.loss)
+    weights = {name: feature.weight for name, feature in recipe.outputs.items()}
+    return Model(encoders, fusion, heads, weights, uncertainty=recipe.training.multitask == "uncertainty")
+
+
+def _check_wires(parts: Mapping[str, Encoder | None], facts: Mapping[str, Facts]) -> None:
+    problems = []
+    for group, part in parts.items():
+        where = "tabular" if group == TABULAR else f"inputs.{group}.encoder"
+        if part is None:
+            problems.append(Problem("E105", "the inputs have no encoder", where=where))
+        elif facts[group].wire not in part.accepts:
+            problems.append(
+                Problem(
+                    "E108",
+                    f"the encoder {part.type_name()} does not accept a {facts[group].wire} input",
+                    where=where,
+                    expected="an encoder for " + facts[group].wire,
+                )
+            )
+    if problems:
+        raise RecipeError.of(problems)
+
+
+def _output_layer(width: int, head: HeadModule, members: int) -> nn.Module:
+    layer = output_layer(width, head.size, members)
+    bias = getattr(head, "initial_bias", None)
+    if bias is not None:
+        with torch.no_grad():
+            for name, parameter in layer.named_parameters():
+                if name.endswith("bias"):
+                    parameter.copy_(torch.as_tensor(bias).expand_as(parameter))
+    return layer

@@ -1,0 +1,222 @@
+"""Reading pictures: files, bytes and pixel arrays into one array (floor 2, free of torch)."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from deepwright.errors import DataError
+
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""What is read: pictures only. Pillow would also read EPS, which runs a program."""
+MAX_PIXELS = 89_478_485
+"""Pictures that claim more are refused before they are unpacked: a small file can claim to be gigabytes."""
+
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+"""What Pillow raises for files that are damaged or not pictures."""
+_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)
+"""Orientations in which a camera's height and width are exchanged."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What every picture is brought to.
+
+    Args:
+        height: H.
+        width: W.
+        channels: C, 1 (grey) or 3 (RGB).
+        resize: ``stretch`` the picture, ``pad`` it with black, or ``crop`` its centre.
+    """
+
+    height: int
+    width: int
+    channels: int
+    resize: Literal["stretch", "pad", "crop"]
+
+
+def sizes(column: pl.Series) -> NDArray[np.int64]:
+    """Return the (height, width) of every picture that is not missing, from the files' headers: (n, 2).
+
+    Raises:
+        DataError: Pictures cannot be read (E265).
+    """
+    if isinstance(column.dtype, pl.Array):
+        return np.tile(np.asarray(column.dtype.shape[:2], dtype=np.int64), (len(column) - column.null_count(), 1))
+    found = [size for size in _each(column, _header) if size is not None]
+    return np.asarray(found, dtype=np.int64).reshape(-1, 2)
+
+
+def decode(column: pl.Series, form: Form, missing: Pixels) -> Pixels:
+    """Return all pictures as (B, H, W, C).
+
+    Args:
+        column: Binary (bytes of files), String (paths), or Array(UInt8) of shape (H, W) or (H, W, C).
+        form: What to bring them to.
+        missing: The colour (C,) of a missing picture.
+
+    Raises:
+        DataError: Pictures cannot be read (E265, all rows counted, the first ten listed).
+    """
+    if isinstance(column.dtype, pl.Array):
+        return _arrays(column, form, missing)
+    out = np.empty((len(column), form.height, form.width, form.channels), dtype=np.uint8)
+    for row, picture in enumerate(_each(column, lambda value: _pixels(_open(value), form))):
+        out[row] = missing if picture is None else picture
+    return out
+
+
+def png(pixels: Pixels) -> bytes:
+    """Return the bytes of a PNG file for pixels (H, W) or (H, W, 3)."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _each(column: pl.Series, work: Callable[[Any], Any]) -> Iterator[Any]:
+    """Yield ``work(value)`` for each row (``None`` if missing), in order, on all cores.
+
+    Raises:
+        DataError: After the last row, if the work failed on any (E265).
+    """
+    values = column.to_list()
+
+    def attempt(value: Any) -> Any:
+        try:
+            return None if value is None else work(value)
+        except _BROKEN as error:
+            return _Failure(_reason(error))
+
+    failures: list[tuple[int, str]] = []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        # small batches are not worth a thread; the chunks bound how many pictures wait in memory
+        for start in range(0, len(values), 256):
+            chunk = values[start : start + 256]
+            for row, result in enumerate(map(attempt, chunk) if len(chunk) < 4 else pool.map(attempt, chunk), start):
+                if isinstance(result, _Failure):
+                    failures.append((row, result.reason))
+                else:
+                    yield result
+    if failures:
+        raise _unreadable(column, failures)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    reason: str
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "the file does not exist"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of a known format"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"claims more than {MAX_PIXELS:,} pixels"
+    return str(error) or type(error).__name__
+
+
+def _unreadable(column: pl.Series, failures: list[tuple[int, str]]) -> DataError:
+    paths = column.dtype == pl.String
+    listed = [f"row {row}" + (f" ({column[row]})" if paths else "") + f": {reason}" for row, reason in failures[:10]]
+    more = [f"and {len(failures) - 10:,} more"] if len(failures) > 10 else []
+    return DataError(
+        "E265",
+        f"{len(failures):,} of {len(column):,} pictures cannot be read",
+        where=f"column {column.name}",
+        got="; ".join(listed + more),
+        expected="whole files in one of " + ", ".join(FORMATS),
+        fix="mend or remove these files, or leave their cells empty: a missing picture is allowed",
+    )
+
+
+def _open(value: bytes | str) -> Image.Image:
+    """Open a file without unpacking it."""
+    image = Image.open(io.BytesIO(value) if isinstance(value, bytes) else value, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise Image.DecompressionBombError
+    return image
+
+
+def _header(value: bytes | str) -> tuple[int, int]:
+    """Return the (height, width) of a picture as it is shown."""
+    with _open(value) as image:
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _pixels(image: Image.Image, form: Form) -> Pixels:
+    """Unpack, turn upright, convert and resize: (H, W, C)."""
+    mode = "L" if form.channels == 1 else "RGB"
+    with image:
+        if form.resize == "stretch":
+            # JPEG unpacks at 1/2, 1/4 or 1/8 at once; both sides ask for the larger, since a turned picture exchanges them
+            image.draft(mode, (max(form.height, form.width),) * 2)
+        upright = ImageOps.exif_transpose(image)
+        plain = _convert(upright, mode)
+    size = (form.width, form.height)
+    if plain.size != size:
+        match form.resize:
+            case "stretch":
+                plain = plain.resize(size, Image.Resampling.BILINEAR)
+            case "pad":
+                plain = ImageOps.pad(plain, size, Image.Resampling.BILINEAR)
+            case "crop":
+                plain = ImageOps.fit(plain, size, Image.Resampling.BILINEAR)
+    return np.asarray(plain).reshape(form.height, form.width, form.channels)
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    """Bring any mode to ``L`` or ``RGB``, transparent parts over white."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range: save the picture with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        wide = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
+        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _arrays(column: pl.Series, form: Form, missing: Pixels) -> Pixels:
+    """Bring a column of pixel arrays to form; without resizing, conversion or missing rows it is not even copied."""
+    shape = column.dtype.shape  # type: ignore[attr-defined]  # the caller knows that it is an Array
+    known = column.is_not_null().to_numpy()
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+        raise DataError(
+            "E265",
+            "the arrays are not pictures",
+            where=f"column {column.name}",
+            got=f"the shape {tuple(shape)}",
+            expected="(height, width), (height, width, 1) or (height, width, 3)",
+        )
+    pixels = column.drop_nulls().to_numpy().astype(np.uint8, copy=False).reshape(-1, *shape[:2], shape[2] if len(shape) == 3 else 1)
+    if pixels.shape[1:] != (form.height, form.width, form.channels):
+        squeezed = pixels[..., 0] if pixels.shape[3] == 1 else pixels
+        formed = [_pixels(Image.fromarray(picture), form) for picture in squeezed]
+        pixels = np.stack(formed) if formed else np.empty((0, form.height, form.width, form.channels), np.uint8)
+    if known.all():
+        return pixels
+    out = np.empty((len(column), *pixels.shape[1:]), dtype=np.uint8)
+    out[:] = missing
+    out[known] = pixels
+    return out

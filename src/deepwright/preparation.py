@@ -1,0 +1,272 @@
+"""From a recipe to encoded training, validation and test rows (floor 5, free of torch).
+
+read → tidy → declare columns → set test rows aside → drop → split → learn → clean, derive, cast → encode
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from deepwright.clean import CleanState, drop_rows, fit_clean
+from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
+from deepwright.defaults import resolve_columns, resolve_network, target_feature
+from deepwright.derive import derive
+from deepwright.errors import DataError, RecipeError
+from deepwright.families import Feature, Source, TargetFacts
+from deepwright.profiling import unseen_labels
+from deepwright.progress import Event, Listener
+from deepwright.recipe import Clean, Recipe
+from deepwright.selection import select_columns
+from deepwright.split import split_rows
+from deepwright.table import Note, Table, fingerprint
+
+LEAST_ROWS = 10
+"""Fewer training rows than this are refused."""
+
+
+@dataclass
+class Part:
+    """One side of the split, encoded.
+
+    Args:
+        table: The prepared rows (clean, derived, cast), for reports.
+        arrays: Inputs by ``group.array``.
+        targets: Targets by output.
+        weights: Row weights, if the recipe declares any.
+    """
+
+    table: Table
+    arrays: Arrays
+    targets: Arrays
+    weights: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+@dataclass
+class Prepared:
+    """Everything that training needs, and what was decided on the way.
+
+    Args:
+        recipe: The resolved recipe.
+        data: What was learnt from the training rows.
+        train: Training rows.
+        validation: Rows that choose the best weights.
+        test: Rows never trained on, if there are any.
+        test_name: Where the test rows come from.
+        draw: Row probabilities, if classes are balanced by resampling.
+        notes: What reading, cleaning and dividing did.
+        columns: One entry a column: name, type, why.
+        fingerprint: SHA-256 of the raw training table.
+    """
+
+    recipe: Recipe
+    data: DataPath
+    train: Part
+    validation: Part
+    test: Part | None
+    test_name: str
+    draw: NDArray[np.float64] | None
+    notes: list[Note]
+    columns: list[dict[str, str]]
+    fingerprint: str
+
+
+def load_tables(recipe: Recipe) -> tuple[Table, Table | None, str, Recipe]:
+    """Read the training table and, if there is one, the test table.
+
+    A source that knows its own official test part (a folder of pictures with ``test/``) brings it when the recipe sets none aside.
+
+    Raises:
+        RecipeError: No source is declared (E105).
+        DataError: A file cannot be read.
+    """
+    source = recipe.data.source
+    if source is None:
+        raise RecipeError(
+            "E105", "no data are declared", where="data.source", expected="a file or folder", fix="data: {source: FILE}"
+        )
+    table = tidied(recipe, source.read())
+    test = recipe.data.test
+    if (
+        test is None
+        and recipe.data.split.test == 0
+        and recipe.data.split.by != "column"
+        and (test := source.held_out()) is not None
+    ):
+        recipe = recipe.replace(data={"test": test})
+    held = tidied(recipe, test.read()) if test is not None else None
+    return table, held, held.name if held is not None else "test rows of the split", recipe
+
+
+def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, listener: Listener) -> Prepared:
+    """Resolve a recipe against tidy tables and encode every part.
+
+    Raises:
+        RecipeError: The recipe does not fit the data.
+        DataError: The data cannot be learnt from; all problems of a kind together.
+    """
+    digest = fingerprint(table)
+    recipe, table, notes, columns = _declared(recipe, table)
+    table, train_rows, validation_rows, test_rows, more = _divided(recipe, table)
+    notes += more
+    fitting = table.with_frame(table.frame[train_rows])
+    _enough(recipe, fitting)
+    data = _selected(recipe, DataPath.fit(recipe, fitting), fitting, notes)
+    kinds = {name: facts.kind for name, facts in data.target_facts().items()}
+    recipe = resolve_network(data.recipe, len(train_rows), kinds)
+    data = dataclasses.replace(data, recipe=recipe)
+    if held is None and len(test_rows):
+        held = table.with_frame(table.frame[test_rows])
+    elif held is not None:
+        notes += [Note(note.what, f"{held.name}: {note.text}", note.count, note.column) for note in held.notes]
+        check_labels(data, fitting, held)
+        held, _ = missing_targets(held, recipe.outputs)
+    train = _encoded(data, fitting)
+    notes += [note for note in train.table.notes if note not in notes]
+    validation = _encoded(data, table.with_frame(table.frame[validation_rows]))
+    test = _encoded(data, held) if held is not None else None
+    draw = _balance(recipe, data, train)
+    for note in notes:
+        listener(Event("clean", note.text, values={"what": note.what, "count": note.count, "column": note.column}))
+    return Prepared(recipe, data, train, validation, test, test_name, draw, notes, columns, digest)
+
+
+def check_labels(data: DataPath, known: Table | None, table: Table) -> None:
+    """Refuse rows to be evaluated whose class labels training never saw: they would count as nothing.
+
+    Raises:
+        DataError: E214, for each output, with the nearest known labels and the cleaning that would make them equal.
+    """
+    ready = data.prepare(table, outputs=True)
+    problems = []
+    for name, facts in data.target_facts().items():
+        if not facts.classes or ready.frame[name].dtype != pl.String:
+            continue
+        labels = known.frame[name] if known is not None and name in known.columns else pl.Series(name, facts.classes, pl.String)
+        labels = pl.concat([labels.cast(pl.String), pl.Series(name, facts.classes, pl.String)])
+        if problem := unseen_labels(labels, ready.frame[name], name, table.name):
+            problems.append(problem)
+    if problems:
+        raise DataError.of(problems)
+
+
+def _declared(recipe: Recipe, table: Table) -> tuple[Recipe, Table, list[Note], list[dict[str, str]]]:
+    """Complete the columns: constructed ones, inferred inputs, and rows without any output left out."""
+    derived = derive(table, recipe.data.derive)
+    recipe, more = resolve_columns(recipe, derived)
+    notes = [*table.notes, *more]
+    columns = [{"name": n, "type": f.type_name(), "role": "input"} for n, f in recipe.inputs.items()]
+    columns += [{"name": n, "type": f.type_name(), "role": "output"} for n, f in recipe.outputs.items()]
+    table, _ = missing_targets(table.with_frame(table.frame), recipe.outputs)
+    return recipe, table, [*notes, *table.notes[len(derived.notes) :]], columns
+
+
+def _divided(recipe: Recipe, table: Table) -> tuple[Table, Any, Any, Any, list[Note]]:
+    """Drop duplicates, divide the rows, then drop what is declared from the training rows only."""
+    clean = recipe.data.clean
+    before = len(table.notes)
+    once, _ = drop_rows(table, Clean(duplicates=clean.duplicates), CleanState())
+    first = next(iter(recipe.outputs))
+    feature = recipe.outputs[first]
+    target = once.frame[first] if first in once.columns else None
+    sides = split_rows(once, recipe.data.split, target=target, stratify=feature.dtype == "text")
+    train = np.asarray(sides.train)
+    if any(rule.missing == "drop" or rule.outliers == "drop" for rule in clean.columns.values()):
+        types = {name: each.dtype for name, each in {**recipe.inputs, **recipe.outputs}.items()}
+        fitting = once.with_frame(once.frame[train])
+        kept, index = drop_rows(fitting, clean.model_copy(update={"duplicates": "keep"}), fit_clean(fitting, clean, types))
+        once = Table(once.frame, once.name, (*once.notes, *kept.notes[len(fitting.notes) :]), once.base)
+        train = train[index]
+    return once, train, np.asarray(sides.validation), np.asarray(sides.test), [*once.notes[before:], *sides.notes]
+
+
+def _enough(recipe: Recipe, table: Table) -> None:
+    if len(table) < LEAST_ROWS:
+        raise DataError(
+            "E402",
+            "there are too few rows to train on",
+            where=table.name,
+            got=f"{len(table)} training rows",
+            expected=f"at least {LEAST_ROWS}",
+        )
+    for name in recipe.outputs:
+        if name in table.columns and table.frame[name].drop_nulls().n_unique() < 2:
+            raise DataError(
+                "E403",
+                "the output holds one value only",
+                where=f"{table.name}: column {name}",
+                got=repr(table.frame[name].drop_nulls().head(1).to_list()),
+                expected="at least two different values in the training rows",
+            )
+
+
+def _selected(recipe: Recipe, data: DataPath, table: Table, notes: list[Note]) -> DataPath:
+    """Choose input columns as declared; the choice is written into the recipe, so that it is not made again."""
+    select = recipe.data.select
+    if select is None:
+        return data
+    ready = data.prepare(table, outputs=True)
+    types = {name: feature.type_name() for name, feature in recipe.inputs.items()}
+    first, facts = next(iter(data.target_facts().items()))
+    report = select_columns(ready, types, ready.frame[first], facts.kind, select, recipe.training.seed)
+    inputs = {name: feature for name, feature in recipe.inputs.items() if name not in report.dropped}
+    if report.dropped:
+        scores = ", ".join(f"{name} {report.scores[name]:.4f}" for name in report.dropped)
+        notes.append(Note("select", f"selection by {report.by.replace('_', ' ')} leaves out: {scores}", len(report.dropped)))
+    section = recipe.data.model_copy(update={"select": None, "drop": [*recipe.data.drop, *report.dropped]})
+    states = {name: state for name, state in data.inputs.items() if name in inputs}
+    return dataclasses.replace(data, recipe=recipe.replace(inputs=inputs, data=section), inputs=states)
+
+
+def _encoded(data: DataPath, table: Table) -> Part:
+    ready = data.prepare(table, outputs=True)
+    name = data.recipe.data.weight
+    weights = None
+    if name is not None:
+        column = table.frame[name].cast(pl.Float64, strict=False)
+        if column.null_count() or (column < 0).any() or column.is_infinite().any():
+            raise DataError(
+                "E103", "row weights must be numbers, zero or more, and none missing", where=f"{table.name}: column {name}"
+            )
+        weights = column.to_numpy().astype(np.float32)
+    return Part(ready, data.encode(ready), data.targets(ready), weights)
+
+
+def _balance(recipe: Recipe, data: DataPath, train: Part) -> NDArray[np.float64] | None:
+    """Make each class of the first class output count the same, by row weights or by drawing."""
+    if recipe.training.balance == "none":
+        return None
+    for name, facts in data.target_facts().items():
+        if facts.classes and facts.kind != "multilabel":
+            share = _inverse_share(facts, train.targets[name])
+            if recipe.training.balance == "resample":
+                return share
+            train.weights = (share if train.weights is None else share * train.weights).astype(np.float32)
+            return None
+    raise RecipeError(
+        "E106",
+        "there is no class output to balance",
+        where="training.balance",
+        got=recipe.training.balance,
+        fix="training: {balance: none}",
+    )
+
+
+def _inverse_share(facts: TargetFacts, target: NDArray[Any]) -> NDArray[np.float64]:
+    counts = np.maximum(np.bincount(target[target >= 0], minlength=len(facts.classes)), 1)
+    weights = counts.sum() / (len(counts) * counts)
+    return np.where(target >= 0, weights[target], 0.0)
+
+
+def recipe_for(source: Source, target: list[str], test: Source | None, table: Table) -> Recipe:
+    """Return the smallest recipe for a file and the columns to predict."""
+    outputs: dict[str, Feature] = {name: target_feature(table, name)[0] for name in target}
+    return Recipe.parse({"data": {"source": source, "test": test}, "outputs": outputs})

@@ -1,0 +1,34 @@
+"""An evaluation in a line, and the rows that a report shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from deepwright.metrics import METRICS, OutputReport
+
+
+def headline(report: OutputReport) -> str:
+    """Return the first metrics of an output in one line, each with its interval, and the naive baseline."""
+    shown = []
+    for name in list(report.metrics)[:4]:
+        measure = report.metrics[name]
+        if measure.value is None:
+            continue
+        interval = "" if measure.low is None or measure.high is None else f" [{measure.low:.4g}, {measure.high:.4g}]"
+        shown.append(f"{METRICS[report.kind][name].label} {measure.value:.4f}{interval}")
+    main = report.baseline.get(report.main)
+    naive = f"   ({report.baseline_text}: {METRICS[report.kind][report.main].label} {main:.4g})" if main is not None else ""
+    return f"{report.name}: " + "   ".join(shown) + naive
+
+
+def worst_rows(ready: pl.DataFrame, reports: dict[str, OutputReport], predictions: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return, for each output, its worst rows with what was predicted, for the report."""
+    found = {}
+    for name, report in reports.items():
+        rows: NDArray[np.int64] = np.array(report.worst[:12], np.int64)
+        own = [column for column in predictions.columns if column == name or column.startswith(f"{name}:")]
+        renamed = [pl.col(column).alias("predicted" + column.removeprefix(name)) for column in own]
+        found[name] = pl.concat([ready[rows], predictions[rows].select(renamed)], how="horizontal")
+    return found

@@ -1,0 +1,116 @@
+"""The torch-free predictor: encode, run the graph, decode (floor 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+import polars as pl
+from numpy.typing import NDArray
+
+from deepwright.bundle import Bundle
+from deepwright.datapath import Arrays, DataPath, tidied
+from deepwright.errors import BundleError
+from deepwright.progress import Event, Listener, silent
+from deepwright.table import Table
+
+Outputs = dict[str, NDArray[np.float32]]
+
+CHUNK = 2048
+"""Rows a run: large enough to be fast, small enough that pictures fit in memory."""
+
+
+class Backend(Protocol):
+    """What computes outputs from encoded arrays."""
+
+    def run(self, arrays: Arrays) -> Outputs:
+        """Return values (B,) or probabilities (B, classes) by output."""
+
+
+class OnnxBackend:
+    """ONNX Runtime on the CPU.
+
+    Args:
+        path: The ``.onnx`` file.
+        threads: Threads within an operator; by default all cores.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        # Bytes, not a path: the session then neither keeps the file open (Windows) nor minds where it lies.
+        self.session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        self.names = [output.name for output in self.session.get_outputs()]
+
+    def run(self, arrays: Arrays) -> Outputs:
+        """Return values (B,) or probabilities (B, classes) by output."""
+        return dict(zip(self.names, self.session.run(self.names, arrays), strict=True))
+
+
+class Predictor:
+    """Predicts from tables with what a bundle holds.
+
+    Args:
+        bundle: The bundle.
+        backend: What computes; by default ONNX Runtime on the bundle's graph.
+
+    Raises:
+        BundleError: The bundle holds no graph (E305).
+    """
+
+    def __init__(self, bundle: Bundle, backend: Backend | None = None) -> None:
+        if backend is None and not bundle.has("model.onnx"):
+            raise BundleError(
+                "E305",
+                "the bundle holds no exported graph",
+                where=str(bundle.path),
+                fix='pip install "deepwright[train]" and predict with --engine torch',
+            )
+        self.bundle = bundle
+        self.data = DataPath.load(bundle.recipe, bundle.states)
+        self.backend: Backend = backend or OnnxBackend(bundle.file("model.onnx"))
+
+    def outputs(self, ready: Table, listener: Listener = silent) -> Outputs:
+        """Return what leaves the graph for prepared rows."""
+        return run_in_chunks(self.backend, ready, self.data.encode, self.data, listener)
+
+    def predict(self, table: Table, listener: Listener = silent) -> pl.DataFrame:
+        """Predict from raw rows: for each output its value, and the probability of each class.
+
+        Raises:
+            DataError: The rows do not fit the model's inputs.
+        """
+        ready = self.data.prepare(tidied(self.bundle.recipe, table), outputs=False)
+        for note in ready.notes:
+            listener(Event("note", note.text, values={"what": note.what, "count": note.count}))
+        return self.data.decode(self.outputs(ready, listener))
+
+
+def run_in_chunks(
+    backend: Backend, ready: Table, encode: Callable[[Table], Arrays], data: DataPath, listener: Listener = silent
+) -> Outputs:
+    """Encode and run ``CHUNK`` rows at a time, telling the listener how far it is."""
+    if len(ready) == 0:
+        return {name: _empty(data, name) for name in data.recipe.outputs}
+    collected: dict[str, list[NDArray[np.float32]]] = {}
+    for start in range(0, len(ready), CHUNK):
+        part = ready.with_frame(ready.frame.slice(start, CHUNK))
+        for name, values in backend.run(encode(part)).items():
+            collected.setdefault(name, []).append(values)
+        if len(ready) > CHUNK:
+            listener(
+                Event(
+                    "predict", f"{min(start + CHUNK, len(ready)):,} of {len(ready):,} rows", min(1.0, (start + CHUNK) / len(ready))
+                )
+            )
+    return {name: np.concatenate(parts) for name, parts in collected.items()}
+
+
+def _empty(data: DataPath, name: str) -> NDArray[np.float32]:
+    classes = len(data.target_facts()[name].classes)
+    return np.zeros((0, classes) if classes else (0,), np.float32)

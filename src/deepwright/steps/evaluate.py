@@ -1,0 +1,119 @@
+"""evaluate: how good a bundle is on rows that it never saw (no torch unless asked for)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deepwright import metrics
+from deepwright.bundle import Bundle, write_atomically
+from deepwright.datapath import missing_targets, tidied
+from deepwright.errors import DataError, UsageError
+from deepwright.families import Source
+from deepwright.opening import Engine, open_predictor, read_rows
+from deepwright.parts import Spec
+from deepwright.preparation import check_labels
+from deepwright.progress import Event, Listener, silent
+from deepwright.reporting.evaluation import evaluation_html
+from deepwright.reporting.summary import headline, worst_rows
+from deepwright.table import Table, fingerprint
+
+
+class Evaluation(Spec):
+    """What was measured."""
+
+    bundle: str
+    """The bundle's directory."""
+    data: str
+    """The rows' source."""
+    rows: int
+    """Rows that were evaluated."""
+    outputs: dict[str, metrics.OutputReport]
+    """The report of each output."""
+    report: str | None = None
+    """The HTML page, if one was written."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``evaluate --json`` prints: ``{"metrics": {OUTPUT: {METRIC: {"value", "low", "high"}}}, …}``."""
+        figures = {
+            name: {m: v.model_dump(include={"value", "low", "high"}) for m, v in report.metrics.items()}
+            for name, report in self.outputs.items()
+        }
+        baseline = {name: report.baseline for name, report in self.outputs.items()}
+        return {
+            "bundle": self.bundle,
+            "data": self.data,
+            "rows": self.rows,
+            "metrics": figures,
+            "baseline": baseline,
+            "report": self.report,
+        }
+
+    def html(self) -> str:
+        """Return the page, for a browser or a notebook."""
+        return evaluation_html(self.outputs, {"title": self.bundle, "data": self.data}, {})
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+
+def evaluate(
+    bundle: Path,
+    source: Source | Table | str | None = None,
+    *,
+    out: Path | None = None,
+    engine: Engine = "auto",
+    listener: Listener = silent,
+) -> Evaluation:
+    """Evaluate a bundle on rows whose outputs are known.
+
+    Args:
+        bundle: The bundle's directory.
+        source: A path, a source part or a table; by default the test file that the recipe names.
+        out: Where to write the HTML page, if anywhere.
+        engine: What computes; see :func:`deepwright.steps.predict.predict`.
+        listener: Hears of notes and progress.
+
+    Raises:
+        BundleError: The bundle is damaged.
+        DataError: The rows do not fit, a label was never seen in training (E214), or no row has a known output.
+        UsageError: No rows are named anywhere (E701).
+    """
+    opened = Bundle.open(bundle)
+    predictor = open_predictor(opened, engine)
+    recipe, data = opened.recipe, predictor.data
+    source = source if source is not None else recipe.data.test
+    if source is None:
+        raise UsageError(
+            "E701",
+            "there are no rows to evaluate on",
+            expected="a file with the output column",
+            fix=f"deepwright evaluate {bundle} DATA",
+        )
+    table = tidied(recipe, read_rows(source))
+    check_labels(data, None, table)
+    table, kept = missing_targets(table, recipe.outputs)
+    if len(table) == 0:
+        raise DataError("E402", "no row has a known output", where=table.name, expected="at least one row")
+    ready = data.prepare(table, outputs=True)
+    for note in ready.notes:
+        listener(Event("clean", note.text, values={"what": note.what, "count": note.count}))
+    outputs = predictor.outputs(ready, listener)
+    measured = data.measured(outputs, data.targets(ready))
+    facts = data.target_facts()
+    reports = {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
+    for report in reports.values():
+        listener(Event("test", headline(report)))
+    if out is not None:
+        worst = worst_rows(ready.frame, reports, data.decode(outputs))
+        meta = {
+            "title": str(bundle),
+            "data": table.name,
+            "fingerprint": fingerprint(table),
+            "recipe": recipe.yaml(),
+            "versions": opened.manifest.get("versions", {}),
+            "seed": recipe.training.seed,
+        }
+        write_atomically(out, evaluation_html(reports, meta, worst).encode())
+        listener(Event("bundle", f"report   {out}", values={"report": str(out)}))
+    return Evaluation(bundle=str(bundle), data=table.name, rows=len(table), outputs=reports, report=str(out) if out else None)

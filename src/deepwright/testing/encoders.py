@@ -1,0 +1,131 @@
+"""The conformance suite of encoders: what every encoder must do, on every wire that it accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from deepwright.blocks.contract import EncoderModule
+from deepwright.families import Encoder, Facts
+from deepwright.testing.networks import (
+    arrays_of,
+    check_gradients,
+    check_onnx,
+    check_repeatable,
+    expect_equal,
+    facts_of,
+)
+
+
+def _cases(part: Encoder) -> Iterator[tuple[Facts, EncoderModule]]:
+    """Yield freshly built modules for all inputs that the encoder accepts."""
+    for wire in part.accepts:
+        for facts in facts_of(wire):
+            torch.manual_seed(0)
+            yield facts, part.build(facts)
+
+
+def check_shape(part: Encoder) -> None:
+    """The result is float32 of (B, width), or (B, members, width) for several members, and finite."""
+    for facts, module in _cases(part):
+        for rows in (1, 5):
+            result = module.eval()(arrays_of(facts, rows))
+            shape = (rows, module.width) if module.members == 1 else (rows, module.members, module.width)
+            assert result.shape == shape, f"{facts.name}: shape {tuple(result.shape)}, expected {shape}"
+            assert result.dtype == torch.float32, f"{facts.name}: {result.dtype}, expected float32"
+            assert torch.isfinite(result).all(), f"{facts.name}: missing, unseen or extreme values give NaN or infinity"
+
+
+def check_gradient_flow(part: Encoder) -> None:
+    """Every parameter learns."""
+    for facts, module in _cases(part):
+        arrays = arrays_of(facts, 32)
+        check_gradients(module, lambda module=module, arrays=arrays: module(arrays))  # type: ignore[misc]
+
+
+def check_lone_row(part: Encoder) -> None:
+    """A training batch of one row works."""
+    for facts, module in _cases(part):
+        result = module.train()(arrays_of(facts, 1))
+        assert torch.isfinite(result).all(), f"{facts.name}: one row in training gives NaN or infinity"
+        result.sum().backward()
+
+
+def check_row_independence(part: Encoder) -> None:
+    """In evaluation a row's result does not depend on the other rows."""
+    for facts, module in _cases(part):
+        arrays = arrays_of(facts, 7)
+        module.eval()
+        with torch.inference_mode():
+            together = module(arrays)
+            alone = torch.cat([module({key: value[i : i + 1] for key, value in arrays.items()}) for i in range(7)])
+        expect_equal(alone, together, f"{facts.name}: rows alone and together")
+
+
+def check_determinism(part: Encoder) -> None:
+    """One seed repeats building and training; evaluation is free of chance and changes nothing."""
+    for wire in part.accepts:
+        for facts in facts_of(wire):
+            arrays = arrays_of(facts, 6)
+            check_repeatable(lambda facts=facts: part.build(facts), lambda module, arrays=arrays: module(arrays))  # type: ignore[misc]
+
+
+def check_state(part: Encoder) -> None:
+    """The state dictionary and the facts are all that a trained module is."""
+    for facts, module in _cases(part):
+        arrays = arrays_of(facts, 6)
+        module.train()(arrays)  # moves running statistics
+        torch.manual_seed(1)
+        twin = part.build(facts)
+        twin.load_state_dict(module.state_dict())
+        with torch.inference_mode():
+            assert torch.equal(twin.eval()(arrays), module.eval()(arrays)), f"{facts.name}: weights do not carry over"
+
+
+def check_half_precision(part: Encoder) -> None:
+    """Under bfloat16 autocast, training runs and stays near."""
+    for facts, module in _cases(part):
+        arrays = arrays_of(facts, 6)
+        module.eval()
+        with torch.autocast("cpu", torch.bfloat16):
+            result = module(arrays)
+        result.float().sum().backward()
+        with torch.inference_mode():
+            expect_equal(result.detach().float(), module(arrays), f"{facts.name}: bfloat16", tolerance=0.1)
+
+
+class _Positional(nn.Module):
+    """The encoder with positional inputs, as a graph has them."""
+
+    def __init__(self, module: EncoderModule, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module = module
+        self.names = names
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        encoded: Tensor = self.module(dict(zip(self.names, tensors, strict=True)))
+        return encoded
+
+
+def check_export(part: Encoder) -> None:
+    """The exported graph agrees with the module, missing and unseen values included. The richest input of each wire."""
+    for wire in part.accepts:
+        facts = facts_of(wire)[0]
+        torch.manual_seed(0)
+        module = _Positional(part.build(facts), tuple(arrays_of(facts, 1)))
+        check_onnx(module, lambda rows, facts=facts: tuple(arrays_of(facts, rows).values()))  # type: ignore[misc]
+
+
+CHECKS: tuple[Callable[[Encoder], None], ...] = (
+    check_shape,
+    check_gradient_flow,
+    check_lone_row,
+    check_row_independence,
+    check_determinism,
+    check_state,
+    check_half_precision,
+    check_export,
+)
+"""All checks of this suite."""

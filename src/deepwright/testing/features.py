@@ -1,0 +1,249 @@
+"""What holds for every feature (floor 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+from deepwright.errors import DataError
+from deepwright.families import Facts, Feature, TargetFacts
+
+DTYPES: dict[str, Any] = {
+    "number": pl.Float64,
+    "text": pl.String,
+    "date": pl.Datetime("us"),
+    "tags": pl.List(pl.String),
+    "image": pl.Binary,
+}
+"""What the data path casts a column of each kind to."""
+
+HARD: dict[str, list[Any]] = {
+    "number": [1e308, -1e308, 1e-308, -0.0, 0.0, float("inf"), float("-inf"), float("nan"), None, 2.0**53 + 1],
+    "text": ["", " ", "🙂", "a value never seen", "\n", "\x00", "NaN", "1e400", None, "é" * 1000],
+    "date": [0, -1, 2**62, -(2**62), 253402300799999999, None],
+    "tags": [[], [""], ["🙂", "a tag never seen"], [None], ["x"] * 100, None],
+    "image": [None, None],
+}
+"""Well-typed values that no feature may stumble over."""
+
+_DTYPE_OF = {"numbers": np.float32, "categories": np.int32, "image": np.uint8}
+
+
+def as_column(feature: type[Feature], values: list[Any], name: str = "column") -> pl.Series:
+    """Return values as the column that the data path would hand to the feature (dates: microseconds since 1970)."""
+    if feature.dtype == "image" and any(isinstance(value, str) for value in values):
+        return pl.Series(name, values, dtype=pl.String)
+    if feature.dtype == "date":
+        return pl.Series(name, values, dtype=pl.Int64).cast(pl.Datetime("us"))
+    return pl.Series(name, values, dtype=DTYPES[feature.dtype])
+
+
+def columns(feature: type[Feature]) -> Iterator[pl.Series]:
+    """Yield the feature's example columns."""
+    for description, values in feature.columns().items():
+        yield as_column(feature, values, description)
+
+
+def check_state(feature: type[Feature]) -> None:
+    """The state survives JSON and does not depend on the order of the rows."""
+    part = feature.example()
+    for column in columns(feature):
+        state = part.fit(column)
+        assert isinstance(state, feature.state)
+        assert feature.state is not Feature.state, "the feature declares the class of its state"
+        assert feature.state.model_validate_json(state.model_dump_json()) == state
+        assert feature.state.model_validate(state.model_dump(mode="json")) == state
+        for seed in range(3):
+            order = np.random.default_rng(seed).permutation(len(column))
+            assert part.fit(column.gather(order)) == state, f"{column.name}: the order of the rows matters"
+
+
+def check_nothing_to_learn(feature: type[Feature]) -> None:
+    """A column without a value is refused, with the column's name."""
+    for size in (0, 3):
+        with pytest.raises(DataError, match="nameless"):
+            feature.example().fit(as_column(feature, [None] * size, "nameless"))
+
+
+def check_encoding(feature: type[Feature]) -> None:
+    """Arrays agree with the facts; rows are independent; reordering rows reorders codes; nothing well-typed raises."""
+    part = feature.example()
+    for column in columns(feature):
+        state = part.fit(column)
+        facts = part.facts("name", state)
+        check_facts(facts)
+        hard = as_column(feature, HARD[feature.dtype], column.name)
+        for rows in (column, column[:0], hard, column.clear(3)):
+            before = rows.clone()
+            arrays = part.encode(rows, state)
+            assert rows.equals(before, null_equal=True), "encoding changed the column"
+            check_arrays(arrays, facts, len(rows))
+            order = np.random.default_rng(0).permutation(len(rows))
+            _equal(part.encode(rows.gather(order), state), {key: array[order] for key, array in arrays.items()})
+            for row in range(len(rows)):
+                _equal(part.encode(rows[row : row + 1], state), {key: a[row : row + 1] for key, a in arrays.items()})
+
+
+def check_missing(feature: type[Feature]) -> None:
+    """A missing value is NaN, id 0, or one and the same picture of one colour."""
+    part = feature.example()
+    for column in columns(feature):
+        state = part.fit(column)
+        arrays = part.encode(column.clear(2), state)
+        if "numbers" in arrays:
+            assert np.isnan(arrays["numbers"].astype(np.float64)).all()
+            known = part.encode(column.drop_nulls(), state)["numbers"].astype(np.float64)
+            assert np.isfinite(known).all(), "only a missing value is NaN"
+        if "categories" in arrays:
+            assert (arrays["categories"] == 0).all()
+            assert (part.encode(column.drop_nulls(), state)["categories"] != 0).all()
+        if "image" in arrays:
+            assert (arrays["image"] == arrays["image"][:1, :1, :1]).all()
+
+
+def check_target(feature: type[Feature]) -> None:
+    """What can be an output has targets that agree with their facts, and predictions that are the values again."""
+    part = feature.example()
+    if not part.can_output:
+        pytest.skip("an input only")
+    for column in columns(feature):
+        state = part.fit(column)
+        facts = part.target_facts("name", state)
+        target = part.target(column, state)
+        assert facts.name == "name"
+        assert len(facts.classes) == len(facts.counts)
+        missing = column.is_null().to_numpy()
+        assert len(target) == len(column)
+        assert part.target(column.clear(1), state).shape == (1, *target.shape[1:])
+        if facts.kind == "number":
+            check_number_target(part, column, state, facts)
+        else:
+            check_class_target(part, column, state, facts)
+        hard = part.target(as_column(feature, HARD[feature.dtype]), state)
+        assert hard.dtype == target.dtype
+        if facts.kind in ("binary", "multiclass", "ordinal"):
+            assert (target[missing] == -1).all()
+            assert set(hard.tolist()) <= set(range(-1, len(facts.classes)))
+        else:
+            assert np.isnan(target[missing].astype(np.float64)).all()
+
+
+def check_number_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:
+    """A target's value comes back from ``decode`` within the precision of float32."""
+    target = part.target(column, state)
+    assert target.shape == (len(column),)
+    assert target.dtype == np.float32
+    assert facts.scale > 0
+    assert np.isfinite(facts.center)
+    assert np.isfinite(facts.scale)
+    known = column.drop_nulls()
+    scaled = part.target(known, state).astype(np.float64)
+    if abs(facts.center) < 1e30 and facts.scale < 1e30:  # what leaves the graph is float32
+        frame = part.decode("name", (scaled * facts.scale + facts.center).astype(np.float32), state)
+        assert frame.columns == ["name"]
+        assert frame["name"].dtype == pl.Float64
+        reach = float(np.abs(known.to_numpy()).max()) + facts.scale
+        np.testing.assert_allclose(frame["name"].to_numpy(), known.to_numpy(), atol=1e-6 * reach)
+
+
+def check_class_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:
+    """Certain predictions decode to the very values, with one probability column a class."""
+    known = column.drop_nulls()
+    target = part.target(known, state)
+    if facts.kind == "multilabel":
+        assert target.dtype == np.float32
+        assert target.shape == (len(known), len(facts.classes))
+        assert tuple(target.sum(axis=0).astype(int)) == facts.counts
+        certain = target
+    else:
+        assert target.dtype == np.int32
+        assert tuple(np.bincount(target.astype(np.int64), minlength=len(facts.classes))) == facts.counts
+        certain = np.eye(len(facts.classes), dtype=np.float32)[target.astype(np.int64)]
+    frame = part.decode("name", certain.astype(np.float32), state)
+    assert frame.columns == ["name", *(f"name:{label}" for label in facts.classes)]
+    assert len(frame) == len(known)
+    if facts.kind == "multilabel":
+        given = [sorted({tag for tag in tags if tag is not None}) for tags in known.to_list()]
+        assert [sorted(tags) for tags in frame["name"].to_list()] == given
+    else:
+        assert frame["name"].to_list() == known.to_list()
+    assert frame.select(pl.col(pl.Float32)).width == len(facts.classes)
+    assert part.decode("name", certain[:0].astype(np.float32), state).height == 0
+
+
+def check_facts(facts: Facts) -> None:
+    """Facts are finite, and edges strictly increasing even in float32."""
+    assert facts.name == "name"
+    assert (facts.image is None) == bool(facts.numbers or facts.categories)
+    for number in facts.numbers:
+        edges = np.asarray(number.edges, dtype=np.float32)
+        assert np.isfinite(edges).all()
+        assert (np.diff(edges) > 0).all(), f"{number.label}: edges do not increase"
+        assert len(edges) != 1
+        assert np.isfinite(number.baseline)
+        assert number.view == "standard" or len(edges) > 1
+    for category in facts.categories:
+        assert category.size >= 2
+        assert 0 <= category.baseline < category.size
+    if facts.image is not None:
+        image = facts.image
+        assert image.channels in (1, 3)
+        assert len(image.mean) == len(image.std) == image.channels
+        assert all(0 <= mean <= 255 for mean in image.mean)
+        assert all(std > 0 for std in image.std)
+
+
+def check_arrays(arrays: dict[str, NDArray[np.generic]], facts: Facts, rows: int) -> None:
+    """Arrays have the names, shapes, dtypes and bounds of the facts."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if facts.numbers:
+        shapes["numbers"] = (rows, len(facts.numbers))
+    if facts.categories:
+        shapes["categories"] = (rows, len(facts.categories))
+    if facts.image is not None:
+        shapes["image"] = (rows, facts.image.height, facts.image.width, facts.image.channels)
+    assert {key: array.shape for key, array in arrays.items()} == shapes
+    assert all(array.dtype == _DTYPE_OF[key] for key, array in arrays.items())
+    if facts.numbers:
+        values = arrays["numbers"].astype(np.float64)
+        assert (np.isnan(values) | (np.abs(values) <= 1e4)).all(), "a value swamps its batch"
+    if facts.categories:
+        ids = arrays["categories"].astype(np.int64)
+        assert ((ids >= 0) & (ids < [category.size for category in facts.categories])).all()
+
+
+CHECKS: tuple[Callable[[type[Feature]], None], ...] = (
+    check_state,
+    check_nothing_to_learn,
+    check_encoding,
+    check_missing,
+    check_target,
+)
+"""Every check of this suite."""
+
+
+def conforms(feature: type[Feature]) -> None:
+    """Run every check of one feature that applies.
+
+    Raises:
+        AssertionError: The feature breaks its contract.
+    """
+    for check in CHECKS:
+        if check is not check_target or feature.example().can_output:
+            check(feature)
+
+
+def find(name: str) -> type[Feature]:
+    """Return the class of a discovered feature."""
+    return Feature.resolve(name)
+
+
+def _equal(found: dict[str, NDArray[np.generic]], expected: dict[str, NDArray[np.generic]]) -> None:
+    assert found.keys() == expected.keys()
+    for key, array in found.items():
+        np.testing.assert_array_equal(array, expected[key])

@@ -1,0 +1,126 @@
+"""The conformance suite of heads, with every loss that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepwright.blocks.contract import HeadModule
+from deepwright.errors import RecipeError
+from deepwright.families import Head, Loss, TargetFacts
+from deepwright.testing.losses import perfect, target_facts, targets
+from deepwright.testing.networks import check_onnx, expect_equal
+
+
+def _cases(part: Head) -> Iterator[tuple[TargetFacts, HeadModule]]:
+    for kind in part.kinds:
+        facts = target_facts(kind)
+        yield facts, part.build(facts, None)
+
+
+def _raw(module: HeadModule, rows: int, scale: float = 3.0) -> Tensor:
+    raw = scale * torch.randn(rows, module.size, generator=torch.Generator().manual_seed(rows))
+    return raw.squeeze(1) if module.size == 1 else raw
+
+
+def check_outputs(part: Head) -> None:
+    """Numbers leave in their own units, classes as probabilities that sum to 1, tags as probabilities; extremes included."""
+    for facts, module in _cases(part):
+        for scale in (0.0, 3.0, 1e4):
+            result = module.outputs(_raw(module, 7, scale))
+            assert torch.isfinite(result).all(), f"{facts.kind}: not finite"
+            if facts.kind == "number":
+                expect_equal(result, _raw(module, 7, scale) * facts.scale + facts.center, "values")
+                continue
+            assert result.shape == (7, len(facts.classes)), f"{facts.kind}: shape {tuple(result.shape)}"
+            assert ((result >= 0) & (result <= 1)).all(), f"{facts.kind}: a probability outside [0, 1]"
+            if facts.kind != "multilabel":
+                expect_equal(result.sum(1), torch.ones(7), f"{facts.kind}: the sum of the probabilities")
+
+
+def check_agreement(part: Head) -> None:
+    """What the loss calls perfect, the outputs call it too."""
+    for facts, module in _cases(part):
+        target = targets(facts.kind, 9)
+        raw = perfect(facts.kind, target)
+        assert module.loss(raw, target).max() < 1e-3, f"{facts.kind}: the perfect prediction has a loss"
+        result = module.outputs(raw)
+        if facts.kind == "number":
+            expect_equal(result, target * facts.scale + facts.center, "perfect values")
+        elif facts.kind == "multilabel":
+            assert torch.equal((result > 0.5).float(), target), "tags: the likely ones are not the true ones"
+        else:
+            assert torch.equal(result.argmax(1), target), f"{facts.kind}: the likeliest class is not the true one"
+
+
+def check_losses(part: Head) -> None:
+    """Every loss for the kind is taken; any other is refused (E108), and the message names those that fit."""
+    for kind in part.kinds:
+        facts = target_facts(kind)
+        for name, loss in Loss.all().items():
+            example = loss.example()
+            if kind in loss.kinds:
+                module = part.build(facts, example)
+                target = targets(kind, 5)
+                assert module.loss(perfect(kind, target), target).shape == (5,), f"{kind}: {name} gives the wrong shape"
+                continue
+            with pytest.raises(RecipeError) as refused:
+                part.build(facts, example)
+            assert refused.value.code == "E108", f"{kind}: {name} is refused by another code"
+            assert all(n in str(refused.value) for n, o in Loss.all().items() if kind in o.kinds), "E108 does not name what fits"
+
+
+def check_refusal(part: Head) -> None:
+    """Other kinds of output are refused (E108)."""
+    for kind in ("number", "binary", "multiclass", "multilabel", "ordinal"):
+        if kind not in part.kinds:
+            with pytest.raises(RecipeError, match="E108"):
+                part.build(target_facts(kind), None)
+
+
+def check_initial_bias(part: Head) -> None:
+    """Where it starts from, a head predicts the shares of the training rows."""
+    for facts, module in _cases(part):
+        bias = module.initial_bias
+        if bias is None or facts.kind == "number":
+            continue
+        assert bias.shape == (module.size,), f"{facts.kind}: initial bias of shape {tuple(bias.shape)}"
+        assert torch.isfinite(bias).all(), f"{facts.kind}: the initial bias is not finite"
+        shares = torch.tensor(facts.counts) / facts.rows
+        start = module.outputs(bias if module.size == 1 else bias.unsqueeze(0))[0]
+        expect_equal(start, shares, f"{facts.kind}: the first prediction", tolerance=0.02)
+        empty = part.build(replace(facts, counts=(0, *facts.counts[1:])), None).initial_bias
+        assert empty is not None, f"{facts.kind}: no initial bias where a class has no rows"
+        assert torch.isfinite(empty).all(), f"{facts.kind}: the initial bias of a class without rows is not finite"
+
+
+class _Outputs(nn.Module):
+    """A head's outputs as a module."""
+
+    def __init__(self, module: HeadModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        return self.module.outputs(tensors[0])
+
+
+def check_export(part: Head) -> None:
+    """The exported outputs agree."""
+    for _, module in _cases(part):
+        check_onnx(_Outputs(module), lambda rows, module=module: (_raw(module, rows),))  # type: ignore[misc]
+
+
+CHECKS: tuple[Callable[[Head], None], ...] = (
+    check_outputs,
+    check_agreement,
+    check_losses,
+    check_refusal,
+    check_initial_bias,
+    check_export,
+)
+"""All checks of this suite."""

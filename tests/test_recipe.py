@@ -1,0 +1,139 @@
+"""Recipes: one declaration in YAML, JSON and Python; all errors at once."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepwright.errors import RecipeError
+from deepwright.families import Feature
+from deepwright.recipe import Recipe, override
+
+FULL = {
+    "data": {"clean": {"duplicates": "drop", "income": {"strip": "."}}, "split": {"by": "stratified", "test": 0.2}},
+    "inputs": {"age": "number", "edu": {"type": "category"}, "gain": {"type": "number", "view": "quantile"}},
+    "outputs": {"income": {"type": "binary", "weight": 2.0}},
+    "training": {"budget": "5m", "optimizer": {"type": "sgd", "lr": 0.1}, "schedule": "cosine"},
+}
+
+
+def codes(error):
+    return [(p.code, p.where) for p in error.value.problems]
+
+
+def test_shorthand_and_full_form_are_the_same():
+    assert Recipe.parse({"inputs": {"age": "number"}}) == Recipe.parse({"inputs": {"age": {"type": "number"}}})
+    assert Recipe.parse({"inputs": {"age": Feature.parse("number")}}) == Recipe.parse({"inputs": {"age": "number"}})
+
+
+@pytest.mark.parametrize("defaults", [True, False])
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_round_trip(tmp_path, defaults, suffix):
+    recipe = Recipe.parse(FULL)
+    assert recipe.training.budget == 300
+    recipe.save(tmp_path / f"r.{suffix}", defaults=defaults)
+    assert Recipe.load(tmp_path / f"r.{suffix}") == recipe
+
+
+def test_columns_of_clean_stand_beside_its_own_keys():
+    clean = Recipe.parse(FULL).data.clean
+    assert clean.duplicates == "drop"
+    assert clean.columns["income"].strip == "."
+
+
+def test_all_errors_together_with_path_and_hint():
+    wrong = {"trainin": {}, "training": {"epochs": "many", "optimizer": "adm", "l1": -1}, "inputs": {"a": "nmber", "b": {"view": "x"}}}
+    with pytest.raises(RecipeError) as error:
+        Recipe.parse(wrong, where="r.yaml")
+    found = dict(codes(error)[::-1])
+    assert {code for code in found} == {"E102", "E103", "E104", "E105"}
+    text = str(error.value)
+    for part in ("r.yaml: training.epochs", "r.yaml: trainin", "did you mean 'training'", "did you mean 'adam'", "did you mean 'number'", "inputs.b"):
+        assert part in text
+    assert len(error.value.problems) == 6
+
+
+def test_nested_parts_name_their_place():
+    wrong = {"inputs": {"x": {"type": "image", "encoder": {"type": "sequential", "layers": ["flatten", {"type": "dense", "unitz": 3}]}}}}
+    with pytest.raises(RecipeError, match=r"inputs\.x\.encoder\.layers\[1\]\.unitz"):
+        Recipe.parse(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", "not valid YAML"),
+        ("- 1", "not a mapping"),
+        ("", "not a mapping"),
+        ("training: {}\ntraining: {}", "given twice"),
+        ("inputs:\n\t- x", "not valid YAML"),
+        ("x: !!python/object/apply:os.system ['true']", "not valid YAML"),
+    ],
+)
+def test_broken_files(tmp_path, text, message):
+    file = tmp_path / "r.yaml"
+    file.write_text(text)
+    with pytest.raises(RecipeError, match=message) as error:
+        Recipe.load(file)
+    assert error.value.code == "E101"
+    assert "r.yaml" in str(error.value)
+
+
+def test_not_text(tmp_path):
+    (tmp_path / "r.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(RecipeError) as error:
+        Recipe.load(tmp_path / "r.yaml")
+    assert error.value.code == "E101"
+
+
+def test_overrides():
+    changed = override(FULL, ["training.optimizer.lr=1e-3", "inputs.age.view=standard", "training.seed=7", "data.clean.income.strip=;"])
+    recipe = Recipe.parse(changed)
+    assert recipe.training.optimizer.lr == 1e-3
+    assert recipe.inputs["age"].view == "standard"
+    assert recipe.training.seed == 7
+    assert override({"data": "x.csv"}, ["data.drop=[a, b]"]) == {"data": {"source": "x.csv", "drop": ["a", "b"]}}
+
+
+@pytest.mark.parametrize("setting", ["nothing", "=3", "a.b={", "training.seed.deeper.still=1"])
+def test_overrides_that_lead_nowhere(setting):
+    with pytest.raises(RecipeError) as error:
+        override({"training": {"seed": 3}}, [setting])
+    assert error.value.code == "E109"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"inputs": {"a": {"type": "number", "loss": "mse"}}},
+        {"outputs": {"a": {"type": "number", "encoder": "mlp"}}},
+        {"outputs": {"a": "image"}},
+        {"inputs": {"a": "number"}, "outputs": {"a": "number"}},
+        {"training": {"epochs": 1, "steps": 1}},
+        {"data": {"split": {"by": "group"}}},
+        {"data": {"split": {"by": "file"}}},
+        {"data": {"split": {"folds": 3, "fold": 3}}},
+    ],
+)
+def test_contradictions(wrong):
+    with pytest.raises(RecipeError) as error:
+        Recipe.parse(wrong)
+    assert error.value.code == "E106"
+
+
+def test_schema_links_every_family():
+    schema = json.dumps(Recipe.full_schema())
+    assert "x-family" not in schema
+    for name in ("features.number", "encoders.tabm", "layers.conv2d", "losses.focal"):
+        assert f'"#/$defs/{name}"' in schema
+
+
+@given(st.dictionaries(st.text(max_size=8), st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=8), max_size=4))
+def test_anything_is_accepted_or_refused_properly(value):
+    try:
+        recipe = Recipe.parse(value)
+    except RecipeError as error:
+        assert error.problems
+        return
+    assert Recipe.parse(recipe.dump()) == recipe
