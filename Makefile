@@ -44,7 +44,7 @@ format: $(STAMP) ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
 
 bench: $(STAMP) ## Measure on the public data sets of bench/.
-	$(BIN)/python -m bench
+	for script in bench/*.py; do $(BIN)/python "$$script"; done
 
 generate: $(STAMP) ## Write the files that are derived from the code.
 	$(BIN)/python scripts/generate.py

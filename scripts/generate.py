@@ -37,7 +37,7 @@ def table(rows: tuple[FieldHelp, ...]) -> Iterator[str]:
     for row in rows:
         takes = ", ".join(filter(None, [row.type, row.bounds]))
         default = "required" if row.default is None else f"`{row.default}`"
-        yield f"| `{row.name}` | {cell(takes)} | {cell(default)} | {cell(row.help.replace('``', '`'))} |"
+        yield f"| `{row.name}` | {cell(takes)} | {cell(default)} | {cell(row.help)} |"
 
 
 def parts_page() -> str:

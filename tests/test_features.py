@@ -207,8 +207,8 @@ def test_any_texts_encode(train, later, part):
     facts = part.facts("name", state)
     features.check_arrays(arrays, facts, len(rows))
     np.testing.assert_array_equal(arrays["categories"][:, 0] == 0, rows.is_null().to_numpy())
-    most = np.bincount(arrays["categories"][: len(train), 0]).argmax()
-    assert facts.categories[0].baseline == most
+    if not state.buckets:
+        assert facts.categories[0].baseline == np.bincount(arrays["categories"][: len(train), 0]).argmax()
     if part.hash == "auto" and part.max_size > 1000:
         target = part.target(column, state)
         assert [None if i < 0 else state.values[i] for i in target] == train
@@ -429,9 +429,13 @@ def test_colour_arrays_resized_equal_files():
     files = binary(*(pictures.png(p) for p in pixels))
     assert part.fit(column) == part.fit(files)
     np.testing.assert_array_equal(wire(part, column), wire(part, files))
-    with pytest.raises(DataError) as error:
-        Image().fit(pl.Series("p", np.zeros((2, 3, 3, 5), np.uint8)))
-    assert code(error) == "E265"
+    for odd in (np.zeros((2, 3, 3, 5), np.uint8), np.zeros((2, 3), np.uint8), np.zeros((2, 3, 3), np.float32)):
+        with pytest.raises(DataError, match="not pictures") as error:
+            Image().fit(pl.Series("p", odd))
+        assert code(error) == "E265"
+    gaps = pl.Series("p", [[[1, None], [1, 2]]], dtype=pl.Array(pl.UInt8, (2, 2)))
+    with pytest.raises(DataError, match="gaps"):
+        Image().fit(gaps)
 
 
 def test_sizes_are_learnt():
@@ -516,7 +520,7 @@ def test_paths_and_missing_files(tmp_path):
     (tmp_path / "a.png").write_bytes(pictures.png(pixels))
     column = words([str(tmp_path / "a.png"), None], "photo")
     assert wire(Image(), column)[..., 0].tolist() == [pixels.tolist(), pixels.tolist()]
-    with pytest.raises(DataError, match=r"row 1 .*b\.png.*does not exist") as error:
+    with pytest.raises(DataError, match=r"row 2 .*b\.png.*does not exist") as error:
         Image().fit(words([str(tmp_path / "a.png"), str(tmp_path / "b.png"), str(tmp_path)], "photo"))
     assert code(error) == "E265"
     assert "column photo" in str(error.value)
@@ -526,7 +530,7 @@ def test_paths_and_missing_files(tmp_path):
 def test_damaged_pictures_are_listed_by_row():
     whole = pictures.png(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
     state = Image().fit(binary(whole))
-    with pytest.raises(DataError, match=r"13 of 15 pictures .*row 0: .*row 10: .*and 3 more"):
+    with pytest.raises(DataError, match=r"(?s)13 of 15 pictures .*row 1: .*row 11: .*and 3 more"):
         Image().encode(binary(whole[: len(whole) // 2], whole, b"", *[b"no picture"] * 11, whole), state)
 
 

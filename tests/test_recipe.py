@@ -43,19 +43,32 @@ def test_columns_of_clean_stand_beside_its_own_keys():
 
 
 def test_all_errors_together_with_path_and_hint():
-    wrong = {"trainin": {}, "training": {"epochs": "many", "optimizer": "adm", "l1": -1}, "inputs": {"a": "nmber", "b": {"view": "x"}}}
+    wrong = {
+        "trainin": {},
+        "training": {"epochs": "many", "optimizer": "adm", "l1": -1},
+        "inputs": {"a": "nmber", "b": {"view": "x"}},
+    }
     with pytest.raises(RecipeError) as error:
         Recipe.parse(wrong, where="r.yaml")
     found = dict(codes(error)[::-1])
     assert {code for code in found} == {"E102", "E103", "E104", "E105"}
     text = str(error.value)
-    for part in ("r.yaml: training.epochs", "r.yaml: trainin", "did you mean 'training'", "did you mean 'adam'", "did you mean 'number'", "inputs.b"):
+    for part in (
+        "r.yaml: training.epochs",
+        "r.yaml: trainin",
+        "did you mean 'training'",
+        "did you mean 'adam'",
+        "did you mean 'number'",
+        "inputs.b",
+    ):
         assert part in text
     assert len(error.value.problems) == 6
 
 
 def test_nested_parts_name_their_place():
-    wrong = {"inputs": {"x": {"type": "image", "encoder": {"type": "sequential", "layers": ["flatten", {"type": "dense", "unitz": 3}]}}}}
+    wrong = {
+        "inputs": {"x": {"type": "image", "encoder": {"type": "sequential", "layers": ["flatten", {"type": "dense", "unitz": 3}]}}}
+    }
     with pytest.raises(RecipeError, match=r"inputs\.x\.encoder\.layers\[1\]\.unitz"):
         Recipe.parse(wrong)
 
@@ -88,7 +101,9 @@ def test_not_text(tmp_path):
 
 
 def test_overrides():
-    changed = override(FULL, ["training.optimizer.lr=1e-3", "inputs.age.view=standard", "training.seed=7", "data.clean.income.strip=;"])
+    changed = override(
+        FULL, ["training.optimizer.lr=1e-3", "inputs.age.view=standard", "training.seed=7", "data.clean.income.strip=;"]
+    )
     recipe = Recipe.parse(changed)
     assert recipe.training.optimizer.lr == 1e-3
     assert recipe.inputs["age"].view == "standard"
@@ -129,7 +144,17 @@ def test_schema_links_every_family():
         assert f'"#/$defs/{name}"' in schema
 
 
-@given(st.dictionaries(st.text(max_size=8), st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=8), max_size=4))
+@given(
+    st.dictionaries(
+        st.text(max_size=8),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+            max_leaves=8,
+        ),
+        max_size=4,
+    )
+)
 def test_anything_is_accepted_or_refused_properly(value):
     try:
         recipe = Recipe.parse(value)

@@ -3,10 +3,20 @@
 from deepwright.api import Model as Model
 from deepwright.api import load as load
 from deepwright.api import train as train
+from deepwright.augmentations.affine import Affine as Affine
+from deepwright.augmentations.blur import Blur as Blur
+from deepwright.augmentations.brightness import Brightness as Brightness
+from deepwright.augmentations.color import Color as Color
+from deepwright.augmentations.contrast import Contrast as Contrast
+from deepwright.augmentations.crop import Crop as Crop
+from deepwright.augmentations.erase import Erase as Erase
+from deepwright.augmentations.flip import Flip as Flip
+from deepwright.augmentations.noise import Noise as Noise
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.mlp import MLP as MLP
 from deepwright.encoders.resnet import ResNet as ResNet
+from deepwright.encoders.sequential import Sequential as Sequential
 from deepwright.encoders.tabm import TabM as TabM
 from deepwright.errors import BundleError as BundleError
 from deepwright.errors import DataError as DataError
@@ -20,11 +30,17 @@ from deepwright.errors import UsageError as UsageError
 from deepwright.features.binary import Binary as Binary
 from deepwright.features.category import Category as Category
 from deepwright.features.date import Date as Date
+from deepwright.features.image import Image as Image
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
 from deepwright.features.tags import Tags as Tags
 from deepwright.fusions.attention import Attention as Attention
 from deepwright.fusions.concat import Concat as Concat
+from deepwright.heads.binary import Binary as BinaryHead
+from deepwright.heads.multiclass import Multiclass as Multiclass
+from deepwright.heads.multilabel import Multilabel as Multilabel
+from deepwright.heads.ordinal import Ordinal as OrdinalHead
+from deepwright.heads.regression import Regression as Regression
 from deepwright.layers.activation import Activation as Activation
 from deepwright.layers.avgpool2d import AvgPool2d as AvgPool2d
 from deepwright.layers.batchnorm import BatchNorm as BatchNorm
@@ -35,7 +51,35 @@ from deepwright.layers.flatten import Flatten as Flatten
 from deepwright.layers.global_pool import GlobalPool as GlobalPool
 from deepwright.layers.layernorm import LayerNorm as LayerNorm
 from deepwright.layers.maxpool2d import MaxPool2d as MaxPool2d
+from deepwright.losses.binary_cross_entropy import BinaryCrossEntropy as BinaryCrossEntropy
+from deepwright.losses.cross_entropy import CrossEntropy as CrossEntropy
+from deepwright.losses.focal import Focal as Focal
+from deepwright.losses.huber import Huber as Huber
+from deepwright.losses.kl import KL as KL
+from deepwright.losses.mae import MAE as MAE
+from deepwright.losses.mse import MSE as MSE
+from deepwright.optimizers.adagrad import Adagrad as Adagrad
+from deepwright.optimizers.adam import Adam as Adam
+from deepwright.optimizers.adamw import AdamW as AdamW
+from deepwright.optimizers.muon import Muon as Muon
+from deepwright.optimizers.rmsprop import RMSprop as RMSprop
+from deepwright.optimizers.sgd import SGD as SGD
 from deepwright.recipe import Recipe as Recipe
+from deepwright.schedules.constant import Constant as Constant
+from deepwright.schedules.cosine import Cosine as Cosine
+from deepwright.schedules.exponential import Exponential as Exponential
+from deepwright.schedules.one_cycle import OneCycle as OneCycle
+from deepwright.schedules.plateau import Plateau as Plateau
+from deepwright.schedules.step import Step as Step
+from deepwright.sources.arff import Arff as Arff
+from deepwright.sources.csv import Csv as Csv
+from deepwright.sources.excel import Excel as Excel
+from deepwright.sources.idx import Idx as Idx
+from deepwright.sources.images import Images as Images
+from deepwright.sources.json import Json as Json
+from deepwright.sources.ndjson import Ndjson as Ndjson
+from deepwright.sources.parquet import Parquet as Parquet
+from deepwright.sources.sql import Sql as Sql
 from deepwright.steps.inspect import inspect as inspect
 from deepwright.table import Table as Table
 
@@ -47,35 +91,79 @@ def _part_names() -> dict[str, tuple[str, str]]: ...
 
 __all__ = [
     "Activation",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Affine",
+    "Arff",
     "Attention",
     "AvgPool2d",
     "BatchNorm",
     "Binary",
+    "BinaryCrossEntropy",
+    "BinaryHead",
+    "Blur",
+    "Brightness",
     "BundleError",
     "CNN",
     "Category",
+    "Color",
     "Concat",
+    "Constant",
+    "Contrast",
     "Conv2d",
+    "Cosine",
+    "Crop",
+    "CrossEntropy",
+    "Csv",
     "DataError",
     "Date",
     "DeepwrightError",
     "Dense",
     "Dropout",
+    "Erase",
+    "Excel",
+    "Exponential",
     "ExportError",
     "FTTransformer",
     "Flatten",
+    "Flip",
+    "Focal",
     "GlobalPool",
+    "Huber",
+    "Idx",
+    "Image",
+    "Images",
+    "Json",
+    "KL",
     "LayerNorm",
+    "MAE",
     "MLP",
+    "MSE",
     "MaxPool2d",
     "MissingExtra",
     "Model",
+    "Multiclass",
+    "Multilabel",
+    "Muon",
+    "Ndjson",
+    "Noise",
     "Number",
+    "OneCycle",
     "Ordinal",
+    "OrdinalHead",
+    "Parquet",
+    "Plateau",
     "Problem",
+    "RMSprop",
     "Recipe",
     "RecipeError",
+    "Regression",
     "ResNet",
+    "SGD",
+    "Sequential",
+    "Sql",
+    "Step",
     "TabM",
     "Table",
     "Tags",

@@ -135,7 +135,7 @@ def train(
     Example:
         ``dw.train("adult.csv", target="income", budget="5m").evaluate("adult-test.csv")``
     """
-    from deepwright.console import console_listener
+    from deepwright.console import Console
     from deepwright.steps.train import train as train_step
 
     if isinstance(data, str | Path) and str(data).endswith(RECIPES):
@@ -151,7 +151,7 @@ def train(
         target=targets,
         out=Path(out) if out else None,
         overwrite=overwrite,
-        listener=listener or console_listener(),
+        listener=listener or Console(),
     )
     return Model(path)
 

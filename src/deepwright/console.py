@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping
 from types import TracebackType
@@ -24,6 +25,7 @@ STAGE_WIDTH = 10
 MOST_PROBLEMS = 50
 """How many problems are printed; all of them are in ``--json``."""
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _COLORS = {"warning": "33", "stopped": "33", "test": "1", "bundle": "1", "next": "36", "error": "31"}
 
 
@@ -38,9 +40,14 @@ def paint(text: str, style: str, stream: IO[str]) -> str:
     return f"\x1b[{color}m{text}\x1b[0m" if color and is_live(stream) and not os.environ.get("NO_COLOR") else text
 
 
+def printable(text: str) -> str:
+    """Return ``text`` without control characters (line feeds aside): what data hold must not steer the terminal."""
+    return _CONTROL.sub("�", text)
+
+
 def line(stage: str, text: str, stream: IO[str]) -> str:
     """Return one line of the log: two blanks, the stage in its column, the text; further lines of the text are aligned."""
-    first, *rest = text.splitlines() or [""]
+    first, *rest = printable(text).splitlines() or [""]
     indent = " " * (2 + STAGE_WIDTH)
     return "\n".join([f"  {paint(f'{stage:<{STAGE_WIDTH}}', stage, stream)}{first}", *(indent + more for more in rest)])
 
@@ -139,11 +146,6 @@ class Console:
         self._bar = self._task = None
 
 
-def console_listener() -> Console:
-    """Return what the Python interface listens with unless it is told otherwise: the same lines as on the command line."""
-    return Console()
-
-
 def print_errors(error: DeepwrightError, *, as_json: bool) -> None:
     """Print all problems of ``error`` to stderr, and to stdout as ``{"errors": […]}`` if programs listen."""
     if as_json:
@@ -160,10 +162,10 @@ def print_errors(error: DeepwrightError, *, as_json: bool) -> None:
 
 def _problem(problem: Problem, stream: IO[str]) -> str:
     place = f"{problem.where}: " if problem.where else ""
-    lines = [f"  {paint('error', 'error', stream)}  {problem.code}  {place}{problem.message}"]
+    lines = [f"  {paint('error', 'error', stream)}  {problem.code}  {printable(place + problem.message)}"]
     facts = (("got", problem.got), ("expected", problem.expected), ("do", problem.fix))
     for label, text in facts:
-        first, *rest = text.splitlines() or [""]
+        first, *rest = printable(text).splitlines() or [""]
         if text:
             lines += [f"         {label:<{STAGE_WIDTH}}{first}", *(" " * (9 + STAGE_WIDTH) + more for more in rest)]
     return "\n".join(lines)

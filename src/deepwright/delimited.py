@@ -9,22 +9,21 @@ tokeniser instead; what that one cannot read is an error that names the line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from deepwright.errors import DataError, Problem
 from deepwright.files import source_line
 from deepwright.frames import Note, check_names
+from deepwright.layout import Layout, UnclosedError, lay_out, lay_out_exactly, tokens
 
 SEPARATORS = (",", ";", "\t", "|")
 """The separators that are tried where none is declared."""
 
 _SNIFF = 1 << 18
-_NEWLINE, _NUMBER = 10, re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _BLANKS = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-"})
 
 
@@ -49,35 +48,6 @@ class Dialect:
     decimal: str | None = None
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where the records of a text lie.
-
-    Args:
-        starts: The offset of each record.
-        ends: The offset behind each record, that of its line end.
-        fields: How many fields each record has.
-    """
-
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    fields: NDArray[np.int64]
-
-    def keep(self, mask: NDArray[np.bool_]) -> Layout:
-        """Return the layout of some records."""
-        return Layout(self.starts[mask], self.ends[mask], self.fields[mask])
-
-    @property
-    def width(self) -> int:
-        """The most frequent number of fields."""
-        return int(np.bincount(self.fields).argmax()) if self.fields.size else 0
-
-    @property
-    def even(self) -> float:
-        """The share of the records that have the most frequent number of fields."""
-        return float((self.fields == self.width).mean()) if self.fields.size else 0.0
-
-
 @dataclass
 class _Reader:
     """One text on its way to a frame."""
@@ -85,6 +55,10 @@ class _Reader:
     data: bytes
     where: str
     notes: list[Note] = field(default_factory=list)
+
+    @property
+    def lines(self) -> int:
+        return self.data.count(b"\n") + (not self.data.endswith(b"\n"))
 
     def line(self, offset: int) -> int:
         return self.data.count(b"\n", 0, offset) + 1
@@ -112,40 +86,14 @@ def read_delimited(data: bytes, dialect: Dialect, where: str) -> tuple[pl.DataFr
     quote, layout, regular = _laid_out(reader, dialect, separator)
     layout = _without_blank(reader, layout)
     _check_width(reader, dialect, separator, layout)
-    first = next(_tokens(reader, separator, quote, int(layout.starts[0]), int(layout.ends[0])))
+    first = next(tokens(data, separator, quote, int(layout.starts[0]), int(layout.ends[0])))
     frame = _parsed(reader, layout, separator, quote) if regular else None
     if frame is None:
-        rows = _tokens(reader, separator, quote, 0, len(data))
         starts = set(layout.starts.tolist())
-        kept = [cells for at, cells in rows if at in starts]
+        kept = [cells for at, cells in tokens(data, separator, quote) if at in starts]
         frame = pl.DataFrame(kept, schema={f"column_{i + 1}": pl.String for i in range(layout.width)}, orient="row")
     frame = _named(reader, dialect, frame, first[1], layout)
     return _decimals(reader, dialect, separator, frame), reader.notes
-
-
-def lay_out(data: bytes, separator: str, quote: str) -> Layout | None:
-    """Return the layout of a text, or None if its quotes are not where RFC 4180 has them.
-
-    A quote may open a field and close it, and is doubled inside; a text with none of them, or ``quote=""``, is always laid out.
-    """
-    buffer = np.frombuffer(data, np.uint8)
-    newlines = np.flatnonzero(buffer == _NEWLINE)
-    separators = np.flatnonzero(buffer == ord(separator))
-    if quote and quote.encode() in data:
-        marks = buffer == ord(quote)
-        places = np.flatnonzero(marks)
-        outside = np.array([ord(separator), _NEWLINE, ord(quote)], np.uint8)
-        opening, closing = places[0::2], places[1::2]
-        if places.size % 2 or not np.isin(buffer[opening[opening > 0] - 1], outside).all():
-            return None
-        if not np.isin(buffer[closing[closing < buffer.size - 1] + 1], outside).all():
-            return None
-        inside = np.bitwise_xor.accumulate(marks.view(np.uint8))
-        newlines, separators = newlines[inside[newlines] == 0], separators[inside[separators] == 0]
-    ends = newlines if buffer.size and buffer[-1] == _NEWLINE else np.append(newlines, buffer.size)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    counts = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
-    return Layout(starts, ends, counts)
 
 
 def _sniff(reader: _Reader, dialect: Dialect) -> str:
@@ -157,7 +105,7 @@ def _sniff(reader: _Reader, dialect: Dialect) -> str:
     for separator in SEPARATORS:
         quotes = ('"', "") if dialect.quote is None else (dialect.quote,)
         for quote in quotes:
-            layout = lay_out(sample, separator, quote) or _by_tokens(_Reader(sample, reader.where), separator, quote)
+            layout = lay_out(sample, separator, quote) or lay_out_exactly(sample, separator, quote)
             if layout is None:
                 continue
             layout = layout.keep(layout.ends > layout.starts)
@@ -183,26 +131,26 @@ def _laid_out(reader: _Reader, dialect: Dialect, separator: str) -> tuple[str, L
     quote = '"' if dialect.quote is None else dialect.quote
     quoted = lay_out(reader.data, separator, quote)
     if dialect.quote is not None or quote.encode() not in reader.data:
-        layout = quoted or _by_tokens(reader, separator, quote)
+        layout = quoted or lay_out_exactly(reader.data, separator, quote)
         if layout is None:
             raise _unclosed(reader, separator, quote)
         return quote, _commented(reader, dialect, layout), quoted is not None
-    literal = lay_out(reader.data, separator, "")
-    plain = _commented(reader, dialect, literal) if literal else None
-    plain_fits = plain is not None and plain.width > 1 and _without_blank(reader, plain, say=False).even == 1.0
-    layout = quoted or _by_tokens(reader, separator, quote)
-    if layout is not None:
-        kept = _commented(reader, dialect, layout)
-        if not plain_fits or plain is None or len(kept.starts) == len(plain.starts):
-            return quote, kept, quoted is not None
-        if _without_blank(reader, kept, say=False).even == 1.0:
-            raise _ambiguous(reader, layout)
-    if plain_fits and plain is not None:
-        reader.notes.append(Note("quote", 'the quotes (") are plain signs of the texts', int(reader.data.count(b'"'))))
-        return "", plain, True
-    if layout is None:
+    layout = quoted or lay_out_exactly(reader.data, separator, quote)
+    kept = _commented(reader, dialect, layout) if layout is not None else None
+    quoted_fits = kept is not None and _without_blank(reader, kept, say=False).even == 1.0
+    if quoted_fits and layout is not None and kept is not None and len(layout.starts) == reader.lines:
+        return quote, kept, quoted is not None  # every line is a record: no doubt
+    plain = lay_out(reader.data, separator, "")
+    literal = _commented(reader, dialect, plain) if plain is not None else None
+    literal_fits = literal is not None and literal.width > 1 and _without_blank(reader, literal, say=False).even == 1.0
+    if quoted_fits and literal_fits and layout is not None:
+        raise _ambiguous(reader, layout)
+    if literal_fits and literal is not None:
+        reader.notes.append(Note("quote", 'the quotes (") are plain signs of the texts', reader.data.count(b'"')))
+        return "", literal, True
+    if kept is None:
         raise _unclosed(reader, separator, quote)
-    return quote, _commented(reader, dialect, layout), quoted is not None
+    return quote, kept, quoted is not None
 
 
 def _ambiguous(reader: _Reader, layout: Layout) -> DataError:
@@ -218,52 +166,12 @@ def _ambiguous(reader: _Reader, layout: Layout) -> DataError:
     )
 
 
-def _by_tokens(reader: _Reader, separator: str, quote: str) -> Layout | None:
-    """Return the layout by the exact tokeniser, or None if a quote is not closed."""
-    starts, ends, counts = [], [], []
-    try:
-        for at, cells in _tokens(reader, separator, quote, 0, len(reader.data)):
-            starts.append(at)
-            counts.append(len(cells))
-    except _UnclosedError:
-        return None
-    ends = [start - 1 for start in starts[1:]] + [len(reader.data) - (reader.data[-1:] == b"\n")]
-    return Layout(np.array(starts), np.array(ends), np.array(counts))
-
-
-class _UnclosedError(Exception):
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-
-
-def _tokens(reader: _Reader, separator: str, quote: str, start: int, end: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the offset and the fields of each record: a quote opens a field only at its start, blanks before it left aside."""
-    sep, mark = re.escape(separator.encode()), re.escape(quote.encode())
-    blank = b"[ ]*" if separator != " " else b""
-    plain = rb"([^%b\n]*)" % sep
-    quoted = rb"%b%b([^%b]*(?:%b%b[^%b]*)*)%b[ ]*|(?!%b%b)" % (blank, mark, mark, mark, mark, mark, mark, blank, mark)
-    pattern = re.compile((rb"(?:" + quoted + plain + rb")" if quote else rb"()??" + plain) + rb"(%b|\n|\Z)" % sep)
-    data, at, record, cells = reader.data, start, start, list[str]()
-    while at <= end:
-        match = pattern.match(data, at, end)
-        if match is None:
-            raise _UnclosedError(at)
-        inner = match[1]
-        cells.append(inner.decode().replace(quote * 2, quote) if inner is not None and quote else match[2].decode())
-        at = match.end()
-        if match[3] != separator.encode():
-            yield record, cells
-            if not match[3] or at >= end:
-                return
-            record, cells = at, []
-
-
 def _unclosed(reader: _Reader, separator: str, quote: str) -> DataError:
     offset = 0
     try:
-        for _ in _tokens(reader, separator, quote, 0, len(reader.data)):
+        for _ in tokens(reader.data, separator, quote):
             pass
-    except _UnclosedError as error:
+    except UnclosedError as error:
         offset = error.offset
     lines = reader.data[offset : offset + 60].decode(errors="ignore").splitlines()
     return DataError(
@@ -295,10 +203,9 @@ def _commented(reader: _Reader, dialect: Dialect, layout: Layout) -> Layout:
 
 def _without_blank(reader: _Reader, layout: Layout, *, say: bool = True) -> Layout:
     """Leave out blank lines; those at the end are no news."""
-    short = layout.ends - layout.starts
-    single = np.flatnonzero((layout.fields == 1) & (short < 200)) if layout.width > 1 else np.flatnonzero(short == 0)
+    first = np.frombuffer(reader.data, np.uint8)[np.minimum(layout.starts, len(reader.data) - 1)]
     mask = np.ones(len(layout.starts), bool)
-    for record in single.tolist():
+    for record in np.flatnonzero((layout.fields == 1) & np.isin(first, list(b" \t\n"))).tolist():
         mask[record] = bool(reader.data[layout.starts[record] : layout.ends[record]].strip())
     last = int(np.flatnonzero(mask)[-1]) if mask.any() else 0
     inner = int((~mask[:last]).sum())
@@ -345,7 +252,7 @@ def _check_width(reader: _Reader, dialect: Dialect, separator: str, layout: Layo
     shown = [
         Problem(
             "E208",
-            f"{layout.fields[i]} fields, {'more' if layout.fields[i] > expected else 'fewer'} than the first line, which has {expected}",
+            f"{layout.fields[i]} fields, {'more' if layout.fields[i] > expected else 'fewer'} than the {expected} of the first",
             f"{reader.where}: line {reader.line(int(layout.starts[i]))}",
             reader.text(layout, i)[:80],
             fix=f"quote the fields that hold {_sign(separator)}"
@@ -387,10 +294,16 @@ def _parsed(reader: _Reader, layout: Layout, separator: str, quote: str) -> pl.D
 
 def _named(reader: _Reader, dialect: Dialect, frame: pl.DataFrame, first: list[str], layout: Layout) -> pl.DataFrame:
     """Name the columns by the header or ``names``, and take the header off."""
-    header = _has_header(frame) if dialect.header is None else dialect.header
+    told = _has_header(frame) if dialect.header is None else dialect.header
+    header = dialect.names is None if told is None else told
     if header:
         names = [name.strip() for name in first]
         frame = frame.slice(1)
+        if told is None:
+            text = "the first line is taken for the column names; `header: false` if it is a row"
+            reader.notes.append(Note("header", text))
+        elif dialect.names is not None:
+            reader.notes.append(Note("header", f"the names of the first line ({', '.join(names)[:60]}) are replaced"))
     else:
         names = [f"column_{i + 1}" for i in range(frame.width)]
     if dialect.names is not None:
@@ -425,14 +338,14 @@ def _distinct(names: list[str]) -> list[str]:
     return result
 
 
-def _has_header(frame: pl.DataFrame) -> bool:
+def _has_header(frame: pl.DataFrame) -> bool | None:
     """Tell whether the first record names the columns, by votes of the columns.
 
     A word above nothing but numbers says yes. If none says so, a number above numbers, or a word that occurs again below
-    (a value, then), says no. Without any vote there is a header.
+    (a value, then), says no. None: no column tells.
     """
     if frame.height == 1:
-        return not any(_NUMBER.fullmatch(cell.strip()) for cell in frame.row(0))
+        return False if any(_NUMBER.fullmatch(cell.strip()) for cell in frame.row(0)) else None
     data_votes = 0
     for column in frame.get_columns():
         first, rest = column[0].strip(), column.slice(1).head(2000).str.strip_chars()
@@ -446,7 +359,7 @@ def _has_header(frame: pl.DataFrame) -> bool:
             return True
         else:
             data_votes += bool((rest == first).any())
-    return data_votes == 0
+    return False if data_votes else None
 
 
 def _decimals(reader: _Reader, dialect: Dialect, separator: str, frame: pl.DataFrame) -> pl.DataFrame:

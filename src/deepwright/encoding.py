@@ -51,6 +51,10 @@ def no_values(column: pl.Series, what: str = "value") -> DataError:
 # Labels ---------------------------------------------------------------------------------------------------------------------
 
 
+UNKNOWN, MISSING = -1, -2
+"""The positions of a value that training did not see, and of a missing one."""
+
+
 class Labels(State):
     """The values that a feature knows, in an order that does not depend on the order of the rows."""
 
@@ -65,11 +69,17 @@ class Labels(State):
         return {value: position for position, value in enumerate(self.values)}
 
     def positions(self, column: pl.Series) -> NDArray[np.int32]:
-        """Return the position of every row's value (B,), -1 where it is missing or unknown."""
+        """Return the position of every row's value (B,): :data:`UNKNOWN` or :data:`MISSING` where it has none."""
         if len(column) <= _SMALL:
-            return np.fromiter((self.index.get(value, -1) for value in column.to_list()), np.int32, len(column))
-        ids = column.cast(pl.Enum(self.values), strict=False).to_physical()
-        return ids.cast(pl.Int32).fill_null(-1).to_numpy()
+            get = self.index.get
+            found = (MISSING if value is None else get(value, UNKNOWN) for value in column.to_list())
+            return np.fromiter(found, np.int32, len(column))
+        ids = column.cast(pl.Enum(self.values), strict=False).to_physical().cast(pl.Int32).fill_null(UNKNOWN).to_numpy()
+        return np.where(column.is_null().to_numpy(), np.int32(MISSING), ids) if column.null_count() else ids
+
+    def targets(self, column: pl.Series) -> NDArray[np.int32]:
+        """Return the class index of every row (B,), -1 where it is missing or unknown."""
+        return np.maximum(self.positions(column), -1)
 
 
 def natural_order(labels: Iterable[str]) -> list[str]:
@@ -80,8 +90,12 @@ def natural_order(labels: Iterable[str]) -> list[str]:
     return sorted(listed)
 
 
-def label_counts(column: pl.Series) -> dict[str, int]:
+def label_counts(column: pl.Series, most: int | None = None) -> dict[str, int]:
     """Return how many rows hold each value, in natural order; missing values are left out.
+
+    Args:
+        column: The training rows.
+        most: How many values to keep, the most frequent ones; of equally frequent ones those that come first as texts.
 
     Raises:
         DataError: There is no value (E260).
@@ -89,6 +103,8 @@ def label_counts(column: pl.Series) -> dict[str, int]:
     table = column.rename("value").drop_nulls().value_counts(name="rows")
     if table.is_empty():
         raise no_values(column)
+    if most is not None and most < len(table):
+        table = table.sort("rows", "value", descending=[True, False]).head(most)
     counts = dict(zip(table["value"].to_list(), table["rows"].to_list(), strict=True))
     return {label: counts[label] for label in natural_order(counts)}
 
@@ -145,7 +161,8 @@ def bin_edges(ordered: Floats, bins: int) -> Floats:
     fixed = fenced if len(fenced) <= (bins + 1) // 2 else heavy
     light = np.delete(np.arange(len(distinct)), heavy)
     rest = np.repeat(distinct[light], counts[light])
-    return np.unique(np.concatenate([distinct[fixed], np.quantile(rest, np.linspace(0, 1, bins + 1 - len(fixed)))]))
+    shares = np.linspace(0, 1, bins + 1 - len(fixed))
+    return np.unique(np.concatenate([distinct[fixed], np.quantile(rest, shares, method="inverted_cdf")]))
 
 
 class Scaling(State):

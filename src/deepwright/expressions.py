@@ -122,8 +122,8 @@ FUNCTIONS: dict[str, str] = {
 class Compiler:
     """Translates expressions over one frame.
 
-    Every step is a column of the working frame, so that an operand may be used twice without being computed twice; a text column
-    that is needed as numbers or dates is cast once.
+    An operand that is used more than once becomes a column of the working frame first, so that nested expressions do not grow
+    exponentially; a text column that is needed as numbers or dates is cast once.
 
     Args:
         frame: The rows.
@@ -144,28 +144,6 @@ class Compiler:
         Raises:
             Refused: The language does not have it.
         """
-        value = self._translated(node)
-        if value.column is not None or isinstance(node, ast.Constant):
-            return value
-        return Value(self._kept(value.expr), value.kind, literal=value.literal)
-
-    def final(self, node: ast.expr) -> pl.Series:
-        """Translate ``node`` and return its values: Float64, String, Datetime("us") or Boolean."""
-        value = self.compile(node)
-        dtypes: dict[str, pl.DataType] = {"number": pl.Float64(), "date": pl.Datetime("us"), "truth": pl.Boolean()}
-        return self.frame.with_columns(value.expr.cast(dtypes.get(value.kind, pl.String())).alias("\0final"))["\0final"]
-
-    def _kept(self, expr: pl.Expr) -> pl.Expr:
-        name = f"\0{self.frame.width}"
-        self.frame = self.frame.with_columns(expr.alias(name))
-        return pl.col(name)
-
-    def _finite(self, expr: pl.Expr) -> Value:
-        """Return numbers with what is not finite made missing."""
-        kept = self._kept(expr)
-        return Value(pl.when(kept.is_finite()).then(kept), "number")
-
-    def _translated(self, node: ast.expr) -> Value:
         match node:
             case ast.Constant():
                 return self._constant(node)
@@ -191,6 +169,22 @@ class Compiler:
                 return self._choice(test, body, other, node)
             case _:
                 raise Refused("E122", f"the language has no {_described(node)}", node, "operators, comparisons and functions")
+
+    def final(self, node: ast.expr) -> pl.Series:
+        """Translate ``node`` and return its values: Float64, String, Datetime("us") or Boolean."""
+        value = self.compile(node)
+        dtypes: dict[str, pl.DataType] = {"number": pl.Float64(), "date": pl.Datetime("us"), "truth": pl.Boolean()}
+        return self.frame.with_columns(value.expr.cast(dtypes.get(value.kind, pl.String())).alias("\0final"))["\0final"]
+
+    def _kept(self, expr: pl.Expr) -> pl.Expr:
+        name = f"\0{self.frame.width}"
+        self.frame = self.frame.with_columns(expr.alias(name))
+        return pl.col(name)
+
+    def _finite(self, expr: pl.Expr) -> Value:
+        """Return numbers with what is not finite made missing."""
+        kept = self._kept(expr)
+        return Value(pl.when(kept.is_finite()).then(kept), "number")
 
     def _constant(self, node: ast.Constant) -> Value:
         match node.value:
@@ -261,6 +255,11 @@ class Compiler:
     def _number(self, node: ast.expr) -> Value:
         return self._as_number(self.compile(node), node)
 
+    def _operand(self, node: ast.expr) -> pl.Expr:
+        """Return a number that may be used more than once."""
+        value = self._number(node)
+        return value.expr if value.column is not None or value.literal is not None else self._kept(value.expr)
+
     def _date(self, node: ast.expr) -> pl.Expr:
         return self._as_date(self.compile(node), node).expr
 
@@ -277,8 +276,9 @@ class Compiler:
         """Return a text; whole numbers lose their ``.0``, so that 3 reads the same from every source."""
         if value.kind != "number":
             return value.expr.cast(pl.String)
-        whole = value.expr.cast(pl.Int64, strict=False)
-        return pl.when(whole.cast(pl.Float64) == value.expr).then(whole.cast(pl.String)).otherwise(value.expr.cast(pl.String))
+        number = self._kept(value.expr)
+        whole = number.cast(pl.Int64, strict=False)
+        return pl.when(whole.cast(pl.Float64) == number).then(whole.cast(pl.String)).otherwise(number.cast(pl.String))
 
     def _arithmetic(self, node: ast.BinOp) -> Value:
         if type(node.op) not in _ARITHMETIC:
@@ -288,7 +288,9 @@ class Compiler:
             if value.kind == "date" or isinstance(value.literal, str):
                 fix = "elapsed(a, b) is for dates, cross(a, b) for texts"
                 raise Refused("E123", f"expected a number, got a {value.kind}", side, "numbers on both sides", fix)
-        numbers = self._as_number(a, node.left).expr, self._as_number(b, node.right).expr
+        numbers = [self._as_number(a, node.left).expr, self._as_number(b, node.right).expr]
+        if isinstance(node.op, ast.Mod):
+            numbers = [self._kept(number) for number in numbers]
         return self._finite(_ARITHMETIC[type(node.op)](*numbers))
 
     def _compare(self, node: ast.Compare) -> Value:
@@ -296,6 +298,8 @@ class Compiler:
         # the right side of `in` is a list, which is no value of its own
         membership = isinstance(node.ops[-1], ast.In | ast.NotIn)
         terms = [(self.compile(term), term) for term in (nodes[:-1] if membership else nodes)]
+        if len(nodes) > 2:  # a < b < c uses b twice
+            terms = [(a if a.column or a.literal is not None else Value(self._kept(a.expr), a.kind), term) for a, term in terms]
         ordered = node.ops[:-1] if membership else node.ops
         results = [self._comparison(*a, op, *b) for a, op, b in zip(terms, ordered, terms[1:], strict=False)]
         if membership:
@@ -305,6 +309,8 @@ class Compiler:
     def _membership(self, value: Value, node: ast.expr, op: ast.cmpop, choices: ast.expr) -> pl.Expr:
         if not isinstance(choices, ast.List | ast.Tuple | ast.Set) or not choices.elts:
             raise Refused("E122", "in needs a list", choices, 'such as x in ["a", "b"]')
+        if value.column is None:
+            value = Value(self._kept(value.expr), value.kind)
         hits = [self._comparison(value, node, ast.Eq(), self.compile(choice), choice) for choice in choices.elts]
         return pl.any_horizontal(hits).not_() if isinstance(op, ast.NotIn) else pl.any_horizontal(hits)
 
@@ -329,7 +335,7 @@ class Compiler:
         return compare(self._as_number(a, left).expr, self._as_number(b, right).expr)
 
     def _choice(self, test: ast.expr, body: ast.expr, other: ast.expr, node: ast.AST) -> Value:
-        condition = self._truth(test)
+        condition = self._kept(self._truth(test))
         a, b = self.compile(body), self.compile(other)
         kinds = {a.kind, b.kind} - {"none"}
         if len(kinds) > 1 and "number" not in kinds:
@@ -366,11 +372,11 @@ class Compiler:
             case "round":
                 return self._round(node, args)
             case "min" | "max":
-                terms = [self._number(arg).expr for arg in args]
+                terms = [self._operand(arg) for arg in args]
                 best = pl.min_horizontal(terms) if name == "min" else pl.max_horizontal(terms)
                 return Value(pl.when(pl.all_horizontal([term.is_not_null() for term in terms])).then(best), "number")
             case "clip":
-                x, low, high = (self._number(arg).expr for arg in args)
+                x, low, high = (self._operand(arg) for arg in args)
                 return Value(pl.when(x < low).then(low).when(x > high).then(high).otherwise(x), "number")
             case "cross":
                 return Value(pl.concat_str([self._text(arg) for arg in args], separator=" × "), "text")
@@ -407,7 +413,7 @@ class Compiler:
         edges = self._literals(listed, node, "bin")
         if any(b <= a for a, b in pairwise(edges)):
             raise Refused("E121", "the edges of bin must rise", node, FUNCTIONS["bin"])
-        x = self._number(args[0]).expr
+        x = self._operand(args[0])
         labels = [f"< {edges[0]:g}", *(f"{a:g} … {b:g}" for a, b in pairwise(edges))]
         chain = pl.when(x.is_null()).then(pl.lit(None, pl.String)).when(x < edges[0]).then(pl.lit(labels[0]))
         for edge, label in zip(edges[1:], labels[1:], strict=True):

@@ -13,10 +13,11 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,6 +38,7 @@ BOMB_RATIO = 200
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _COMPRESSIONS = (".gz", ".bz2", ".xz")
+_ASIDE = re.compile(r"readme|licen[cs]e|^_|^about")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
 
@@ -48,24 +50,26 @@ class Member:
     Args:
         name: Its path inside, with forward slashes.
         size: Its size in bytes, uncompressed.
+        offset: Where its bytes start in an uncompressed tar.
     """
 
     name: str
     size: int
+    offset: int = 0
 
 
 def name_of(path: str) -> str:
     """Return the lower-case file name without the suffix of a compression: ``Adult.csv.gz`` gives ``adult.csv``."""
-    name = PurePosixPath(path.replace("\\", "/")).name.lower()
-    for end in _COMPRESSIONS:
-        if name.endswith(end) and not is_archive(name):
-            return name[: -len(end)]
+    name = path.replace("\\", "/").rpartition("/")[2].lower()
+    if name.endswith(_COMPRESSIONS) and not is_archive(name):
+        return name.rpartition(".")[0]
     return name
 
 
 def suffix_of(path: str) -> str:
     """Return the lower-case suffix, a compression left aside: ``Adult.csv.gz`` gives ``.csv``."""
-    return PurePosixPath(name_of(path)).suffix
+    stem, dot, end = name_of(path).rpartition(".")
+    return dot + end if stem else ""
 
 
 def is_archive(path: str) -> bool:
@@ -99,12 +103,12 @@ def find(path: str) -> tuple[Path, str]:
                 return parent, _member(str(parent), whole.relative_to(parent).as_posix())
     except OSError as error:
         raise _unreadable(path, error) from None
-    folder = next(parent for parent in (whole.parent, *whole.parent.parents) if parent.is_dir())
+    lost = next(step for step in (whole, *whole.parents) if step.parent.is_dir())
     raise DataError(
         "E200",
-        "the file or folder does not exist" + nearest(whole.name, sorted(p.name for p in folder.iterdir())),
+        f"{'the file or folder' if lost == whole else f'the folder {lost}'} does not exist"
+        + nearest(lost.name, sorted(other.name for other in lost.parent.iterdir())),
         where=path,
-        got="" if folder == whole.parent else f"no folder {whole.parent} either; {folder} exists",
         fix="check the path; it is relative to the working directory",
     )
 
@@ -145,15 +149,37 @@ def members(path: str) -> tuple[Member, ...]:
 @lru_cache(maxsize=16)
 def _archive_members(path: str, size: int, changed: int) -> tuple[Member, ...]:
     """List an archive; size and time of change are part of the key, so that a new file is listed anew."""
+    del changed
     found: list[Member] = []
     total, limit = 0, max(BOMB_FLOOR, BOMB_RATIO * size)
     with _reading(path):
-        for name, length, _ in _walk(path):
-            total += length
+        for member in _listing(path):
+            total += member.size
             if total > limit:
                 raise _bomb(path, limit)
-            found.append(Member(name, length))
+            found.append(member)
     return tuple(sorted(found, key=_by_name))
+
+
+def _listing(path: str) -> Iterator[Member]:
+    """Yield the regular files of an archive in its own order, hidden ones left out."""
+    if path.lower().endswith(".zip"):
+        with zipfile.ZipFile(path) as box:
+            yield from (Member(i.filename, i.file_size) for i in box.infolist() if not i.is_dir() and not _hidden(i.filename))
+        return
+    with _tar_bytes(path) as raw, tarfile.open(fileobj=raw, mode="r:") as tape:
+        for entry in tape:
+            name = entry.name.removeprefix("./")
+            if entry.isreg() and not _hidden(name):
+                yield Member(name, entry.size, entry.offset_data)
+
+
+@contextmanager
+def _tar_bytes(path: str) -> Iterator[IO[bytes]]:
+    """Open the uncompressed bytes of a tar: the file itself, or what it expands to in memory (far faster than seeking in gzip)."""
+    with open(path, "rb") as raw:
+        compressed = not path.lower().endswith(".tar")
+        yield BytesIO(_inflated(raw.read(), path)) if compressed else raw
 
 
 def _by_name(member: Member) -> str:
@@ -162,24 +188,6 @@ def _by_name(member: Member) -> str:
 
 def _hidden(name: str) -> bool:
     return any(step.startswith(".") or step == "__MACOSX" for step in name.split("/"))
-
-
-def _walk(path: str) -> Iterator[tuple[str, int, IO[bytes] | None]]:
-    """Yield name, declared size and an open stream of each regular file of an archive, in the order of the archive."""
-    if path.lower().endswith(".zip"):
-        with zipfile.ZipFile(path) as box:
-            for info in box.infolist():
-                if info.is_dir() or _hidden(info.filename):
-                    continue
-                if info.flag_bits & 1:
-                    raise DataError("E202", "the archive is encrypted", where=f"{path}/{info.filename}", fix="unpack it yourself")
-                with box.open(info) as stream:
-                    yield info.filename, info.file_size, stream
-    else:
-        with tarfile.open(path, "r:*") as tape:
-            for entry in tape:
-                if entry.isfile() and not _hidden(entry.name.removeprefix("./")):
-                    yield entry.name.removeprefix("./"), entry.size, tape.extractfile(entry)
 
 
 def read_members(path: str, names: Collection[str]) -> dict[str, bytes]:
@@ -191,14 +199,24 @@ def read_members(path: str, names: Collection[str]) -> dict[str, bytes]:
     place, _ = find(path)
     if place.is_dir():
         return {name: read_bytes(str(place / name)) for name in names}
-    wanted, found = set(names), {}
-    left = limit = max(BOMB_FLOOR, BOMB_RATIO * place.stat().st_size)
+    limit = max(BOMB_FLOOR, BOMB_RATIO * place.stat().st_size)
+    found: dict[str, bytes] = {}
     with _reading(path):
-        for name, _, stream in _walk(str(place)):
-            if name in wanted and stream is not None:
-                found[name] = _drain(stream, left, f"{path}/{name}", limit)
-                left -= len(found[name])
-    return {name: _inflated(found[name], f"{path}/{name}") for name in names}
+        if place.name.lower().endswith(".zip"):
+            with zipfile.ZipFile(place) as box:
+                for name in names:
+                    if box.getinfo(name).flag_bits & 1:
+                        raise DataError("E202", "the archive is encrypted", where=f"{path}/{name}", fix="unpack it yourself")
+                    with box.open(name) as stream:
+                        found[name] = _drain(stream, limit, f"{path}/{name}")
+                        limit -= len(found[name])
+        else:
+            entries = {member.name: member for member in members(path)}
+            with _tar_bytes(str(place)) as raw:
+                for name in names:
+                    raw.seek(entries[name].offset)
+                    found[name] = raw.read(entries[name].size)
+    return {name: _inflated(data, f"{path}/{name}") for name, data in found.items()}
 
 
 def read_bytes(path: str) -> bytes:
@@ -244,15 +262,15 @@ def _inflated(data: bytes, where: str) -> bytes:
     if opener is not None:
         limit = max(BOMB_FLOOR, BOMB_RATIO * len(data))
         with _reading(where), opener(BytesIO(data)) as stream:
-            data = _drain(stream, limit, where, limit)
+            data = _drain(stream, limit, where)
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise _pickle(where)
     return data
 
 
-def _drain(stream: IO[bytes], left: int, where: str, limit: int) -> bytes:
-    data = stream.read(left + 1)
-    if len(data) > left:
+def _drain(stream: IO[bytes], limit: int, where: str) -> bytes:
+    data = stream.read(limit + 1)
+    if len(data) > limit:
         raise _bomb(where, limit)
     return data
 
@@ -298,7 +316,7 @@ def _pickle(path: str) -> DataError:
     )
 
 
-def holds(path: str, suffixes: Collection[str]) -> bool:
+def holds(path: str, suffixes: Sequence[str]) -> bool:
     """Return whether ``path`` is a file of one of these suffixes, or an existing folder or archive that holds one directly.
 
     A folder or an archive that holds pictures is none: it is for the ``images`` source. Nothing is read for a plain name.
@@ -311,14 +329,21 @@ def holds(path: str, suffixes: Collection[str]) -> bool:
     return bool(_tables(inside, suffixes)) and not any(suffix_of(name) in PICTURES for name in inside)
 
 
-def _tables(names: list[str], suffixes: Collection[str]) -> list[str]:
-    """Return the names with one of the suffixes, but READMEs, in the uppermost folder that has any."""
-    found = [name for name in names if suffix_of(name) in suffixes and "readme" not in name_of(name)]
-    depth = min((name.count("/") for name in found), default=0)
-    return [name for name in found if name.count("/") == depth]
+def _tables(names: list[str], suffixes: Sequence[str]) -> list[str]:
+    """Return the files of one of the suffixes at the top, or in the one folder around everything.
+
+    Where there are several suffixes, only those of the first count, so that a licence in a .txt is no table beside a .csv.
+    """
+    around = names[0].partition("/")[0] + "/" if names else ""
+    top = around if all(name.startswith(around) for name in names) else ""
+    found = [name for name in names if "/" not in name.removeprefix(top) and not _ASIDE.search(name_of(name))]
+    for suffix in suffixes:
+        if fitting := [name for name in found if suffix_of(name) == suffix]:
+            return fitting
+    return []
 
 
-def pick(path: str, suffixes: Collection[str], kind: str) -> str:
+def pick(path: str, suffixes: Sequence[str], kind: str) -> str:
     """Return the path of the one file to read: ``path`` itself, or the only fitting file of a folder or an archive.
 
     Raises:
@@ -332,12 +357,11 @@ def pick(path: str, suffixes: Collection[str], kind: str) -> str:
     if len(found) == 1:
         return f"{path}/{found[0]}"
     what = "folder" if place.is_dir() else "archive"
-    shown = found or names
     raise DataError(
         "E205",
         f"the {what} holds {len(found) or 'no'} {kind} files, and one is read",
         where=path,
-        got=listed(shown),
-        expected="" if found else f"a file ending in {', '.join(sorted(suffixes))}",
+        got=listed(found or names),
+        expected="" if found else f"a file ending in {', '.join(suffixes)}",
         fix=f"name one: data: {{source: {path}/{found[0]}}}" if found else "",
     )

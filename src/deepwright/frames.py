@@ -11,6 +11,8 @@ import polars as pl
 
 from deepwright.errors import DataError, Problem
 
+_MOST_COLUMNS = 10_000
+
 
 @dataclass(frozen=True)
 class Note:
@@ -144,10 +146,16 @@ def of_records(rows: Sequence[Mapping[str, Any]], where: str) -> tuple[pl.DataFr
     nested: set[str] = set()
     for number, row in enumerate(rows):
         for key, cell in _flat(row, nested):
-            columns.setdefault(key, [None] * number).append(cell)
-        for cells in columns.values():
-            if len(cells) <= number:
-                cells.append(None)
+            cells = columns.setdefault(str(key), [])
+            cells.extend([None] * (number - len(cells)))
+            cells.append(cell)
+        if len(columns) > _MOST_COLUMNS:
+            fix = "write one record a row with a fixed set of keys"
+            raise DataError("E224", f"the records have more than {_MOST_COLUMNS:,} different keys", where=where, got=key, fix=fix)
+    for key, cells in list(columns.items()):
+        cells.extend([None] * (len(rows) - len(cells)))
+        if key in nested and not any(cells):  # an object in other rows, null or {} in these
+            del columns[key]
     frame, notes = of_columns(columns, where)
     notes = [Note("nested", f"{key}: nested fields became columns {key}.…", len(rows), key) for key in sorted(nested)] + notes
     return frame, notes

@@ -169,7 +169,7 @@ def _date(known: pl.Series) -> Kind | None:
     note = f"{wrong:,} values are no dates" if wrong else ""
     if rivals and not parse_dates(known, rivals[0]).equals(parse_dates(known, form)):
         note = f"day and month cannot be told apart ({form} or {rivals[0]}); write YYYY-MM-DD"
-    return Kind("date", f"{100 * shares[form]:.3g} % parse as dates {form}", note)
+    return Kind("date", f"{100 * shares[form]:.3g} % parse as dates {form.replace('%.f', '')}", note)
 
 
 def _compact_date(known: pl.Series, name: str) -> Kind | None:
@@ -181,12 +181,13 @@ def _compact_date(known: pl.Series, name: str) -> Kind | None:
 
 def _picture(known: pl.Series) -> Kind | None:
     ends = tuple(sorted(PICTURES))
-    share = known.str.to_lowercase().str.contains(rf"\.({'|'.join(end[1:] for end in ends)})$").mean()
+    share = _sample(known).str.to_lowercase().str.contains(rf"\.({'|'.join(end[1:] for end in ends)})$").mean()
     return Kind("image", "paths of pictures") if isinstance(share, float) and share >= _MOSTLY else None
 
 
 def _tags(known: pl.Series) -> Kind | None:
     """Lists written as text, divided by ``|`` or ``;``: many rows have several tags, and the tags recur."""
+    known = _sample(known)
     sign = tag_sign(known.str.replace_all(",", "", literal=True))
     if not sign or (several := known.str.contains(sign, literal=True).mean()) is None or not isinstance(several, float):
         return None
@@ -196,17 +197,22 @@ def _tags(known: pl.Series) -> Kind | None:
     return Kind("tags", f"{tags.n_unique():,} tags divided by {sign!r}")
 
 
+def _sample(known: pl.Series) -> pl.Series:
+    """Return some 2,000 values spread over the column: what texts look like shows in few of them."""
+    return known.gather_every(max(1, len(known) // 2000))
+
+
 def _words(known: pl.Series, distinct: int, note: str) -> Kind:
     """Tell free text from identifiers and categories by the length of the texts and how often they recur."""
     count = len(known)
-    words = float(known.str.count_matches(r"\s+").mean() or 0) + 1  # type: ignore[arg-type]
-    chinese = float(known.str.count_matches(_CHINESE).mean() or 0)  # type: ignore[arg-type]
+    sample = _sample(known)
+    words = float(sample.str.count_matches(r"\s+").mean() or 0) + 1  # type: ignore[arg-type]
+    chinese = float(sample.str.count_matches(_CHINESE).mean() or 0)  # type: ignore[arg-type]
     recurring = distinct <= count / 2
-    if words >= (8 if recurring else 5) or chinese >= (16 if recurring else 8):
-        if distinct > 50 or not recurring:
-            return Kind(
-                "text", f"{words:.0f} words a row, {distinct:,} distinct" if words >= 5 else f"{chinese:.0f} characters a row", note
-            )
+    long = words >= (8 if recurring else 5) or chinese >= (16 if recurring else 8)
+    if long and (distinct > 50 or not recurring):
+        what = f"{words:.0f} words" if words >= 5 else f"{chinese:.0f} characters"
+        return Kind("text", f"{what} a row, {distinct:,} distinct", note)
     if distinct >= 0.99 * count and count >= 20 and not note:
         return Kind("identifier", "another text in every row" if distinct == count else "nearly unique", "left out unless declared")
     if not recurring and not note:

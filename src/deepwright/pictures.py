@@ -59,7 +59,8 @@ def sizes(column: pl.Series) -> NDArray[np.int64]:
         DataError: Pictures cannot be read (E265).
     """
     if isinstance(column.dtype, pl.Array):
-        return np.tile(np.asarray(column.dtype.shape[:2], dtype=np.int64), (len(column) - column.null_count(), 1))
+        pixels = _pixel_arrays(column)
+        return np.tile(np.asarray(pixels.shape[1:3], dtype=np.int64), (len(pixels), 1))
     found = [size for size in _each(column, _header) if size is not None]
     return np.asarray(found, dtype=np.int64).reshape(-1, 2)
 
@@ -135,7 +136,7 @@ def _reason(error: BaseException) -> str:
 
 def _unreadable(column: pl.Series, failures: list[tuple[int, str]]) -> DataError:
     paths = column.dtype == pl.String
-    listed = [f"row {row}" + (f" ({column[row]})" if paths else "") + f": {reason}" for row, reason in failures[:10]]
+    listed = [f"row {row + 1}" + (f" ({column[row]})" if paths else "") + f": {reason}" for row, reason in failures[:10]]
     more = [f"and {len(failures) - 10:,} more"] if len(failures) > 10 else []
     return DataError(
         "E265",
@@ -170,8 +171,8 @@ def _pixels(image: Image.Image, form: Form) -> Pixels:
         if form.resize == "stretch":
             # JPEG unpacks at 1/2, 1/4 or 1/8 at once; both sides ask for the larger, since a turned picture exchanges them
             image.draft(mode, (max(form.height, form.width),) * 2)
-        upright = ImageOps.exif_transpose(image)
-        plain = _convert(upright, mode)
+        ImageOps.exif_transpose(image, in_place=True)
+        plain = _convert(image, mode)
     size = (form.width, form.height)
     if plain.size != size:
         match form.resize:
@@ -197,26 +198,30 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _arrays(column: pl.Series, form: Form, missing: Pixels) -> Pixels:
-    """Bring a column of pixel arrays to form; without resizing, conversion or missing rows it is not even copied."""
-    shape = column.dtype.shape  # type: ignore[attr-defined]  # the caller knows that it is an Array
-    known = column.is_not_null().to_numpy()
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+def _pixel_arrays(column: pl.Series) -> Pixels:
+    """Return the arrays that are not missing as (n, H, W, C), without a copy if none is missing."""
+    pixels = column.drop_nulls().to_numpy() if column.null_count() else column.to_numpy()
+    if not (pixels.dtype == np.uint8 and (pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[3] in (1, 3)))):
         raise DataError(
             "E265",
             "the arrays are not pictures",
             where=f"column {column.name}",
-            got=f"the shape {tuple(shape)}",
-            expected="(height, width), (height, width, 1) or (height, width, 3)",
+            got=column.dtype,
+            expected="Array(UInt8) of shape (height, width), (height, width, 1) or (height, width, 3), without gaps",
         )
-    pixels = column.drop_nulls().to_numpy().astype(np.uint8, copy=False).reshape(-1, *shape[:2], shape[2] if len(shape) == 3 else 1)
+    return pixels if pixels.ndim == 4 else pixels[..., None]
+
+
+def _arrays(column: pl.Series, form: Form, missing: Pixels) -> Pixels:
+    """Bring a column of pixel arrays to form; without resizing, conversion or missing rows it is not even copied."""
+    pixels = _pixel_arrays(column)
     if pixels.shape[1:] != (form.height, form.width, form.channels):
         squeezed = pixels[..., 0] if pixels.shape[3] == 1 else pixels
         formed = [_pixels(Image.fromarray(picture), form) for picture in squeezed]
         pixels = np.stack(formed) if formed else np.empty((0, form.height, form.width, form.channels), np.uint8)
-    if known.all():
+    if not column.null_count():
         return pixels
     out = np.empty((len(column), *pixels.shape[1:]), dtype=np.uint8)
     out[:] = missing
-    out[known] = pixels
+    out[column.is_not_null().to_numpy()] = pixels
     return out

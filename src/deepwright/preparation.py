@@ -19,7 +19,7 @@ from deepwright.defaults import resolve_columns, resolve_network, target_feature
 from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
 from deepwright.families import Feature, Source, TargetFacts
-from deepwright.profiling import unseen_labels
+from deepwright.findings import unseen_labels
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Clean, Recipe
 from deepwright.selection import select_columns

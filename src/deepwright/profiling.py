@@ -66,6 +66,8 @@ class TopValue(Spec):
     """The value as text."""
     count: int
     """Its rows."""
+    share: float
+    """Its share of the known values, in [0, 1]; for tags, of all tags."""
 
 
 class ColumnProfile(Spec):
@@ -82,7 +84,7 @@ class ColumnProfile(Spec):
     missing_share: float
     """The share of the rows without a value, in [0, 1]."""
     distinct: int
-    """Distinct known values."""
+    """Distinct known values; for tags the distinct tags; for pictures, which are not compared, the known values."""
     numbers: Numbers | None = None
     """For number columns with a known value."""
     top: tuple[TopValue, ...] = ()
@@ -219,50 +221,58 @@ def _column(raw: pl.Series, column: pl.Series, kind: Kind) -> ColumnProfile:
     if raw.dtype.is_float():
         missing += int(raw.is_nan().sum())
     known = column.drop_nulls()
-    countable = not isinstance(column.dtype, pl.Binary | pl.Array | pl.Object)
-    entry: dict[str, Any] = {
-        "name": raw.name,
-        "type": kind.type,
-        "why": kind.why,
-        "missing": missing,
-        "missing_share": missing / rows if rows else 0.0,
-        "distinct": known.n_unique() if countable else len(known),
-    }
     notes = [kind.note] if kind.note else []
-    if kind.type == "number" and len(known):
-        numbers = _numbers(known, entry["distinct"])
-        entry["numbers"] = numbers
-        if numbers.point is not None and not any("point mass" in note for note in notes):
+    entry: dict[str, Any] = {"distinct": len(known)}
+    if isinstance(column.dtype, pl.Binary | pl.Array | pl.Object):
+        pass  # pictures: counting their values says nothing
+    elif kind.type == "number" and len(known):
+        counts = known.alias("value").value_counts()
+        numbers = _numbers(known, counts)
+        entry = {"distinct": counts.height, "numbers": numbers}
+        if numbers.point is not None:
             notes.append(f"point mass at {numbers.point:g} ({percent(numbers.point_share)})")
+        notes += _remarks(known, numbers, counts.height)
     elif kind.type == "date" and len(known):
-        entry |= {"first": _iso(known.min()), "last": _iso(known.max())}
-    elif countable and len(known):
-        texts = known.explode(empty_as_null=True, keep_nulls=True).drop_nulls() if isinstance(known.dtype, pl.List) else known
-        texts = texts.cast(pl.String).alias("value")
-        counts = texts.value_counts().sort("count", "value", descending=[True, False]).head(10)
-        entry["top"] = tuple(TopValue(value=value, count=count) for value, count in counts.rows())
-        if kind.type == "text":
-            entry["length"] = float(texts.str.len_chars().mean() or 0.0)  # type: ignore[arg-type]
-    return ColumnProfile(**entry, notes=tuple(notes))
+        entry = {"distinct": known.n_unique(), "first": _iso(known.min()), "last": _iso(known.max())}
+    elif len(known):
+        lists = isinstance(known.dtype, pl.List)
+        texts = (known.explode(empty_as_null=True, keep_nulls=True).drop_nulls() if lists else known).cast(pl.String).alias("value")
+        counts = texts.value_counts()
+        top = counts.sort("count", "value", descending=[True, False]).head(10).rows()
+        entry = {
+            "distinct": counts.height,
+            "top": tuple(TopValue(value=value, count=count, share=count / len(texts)) for value, count in top),
+            "length": float(texts.str.len_chars().mean() or 0.0) if kind.type == "text" else None,  # type: ignore[arg-type]
+        }
+    return ColumnProfile(
+        name=raw.name,
+        type=kind.type,
+        why=kind.why,
+        missing=missing,
+        missing_share=missing / rows if rows else 0.0,
+        notes=tuple(notes),
+        **entry,
+    )
 
 
-def _numbers(known: pl.Series, distinct: int) -> Numbers:
+def _numbers(known: pl.Series, occurring: pl.DataFrame) -> Numbers:
+    """Summarise numbers; ``occurring`` holds each ``value`` and its ``count``."""
     values = known.cast(pl.Float64).to_numpy()
     finite = values[np.isfinite(values)]
     infinite = len(values) - len(finite)
     if not len(finite):
         finite = np.zeros(1)
-    low, q25, median, q75, high = np.quantile(finite, [0.0, 0.25, 0.5, 0.75, 1.0])
-    spread = high > low and np.isfinite(high - low)
+    largest = np.finfo(np.float64).max
+    with np.errstate(over="ignore", invalid="ignore"):  # numbers near the end of float64 have no finite moments
+        low, q25, median, q75, high = np.quantile(finite, [0.0, 0.25, 0.5, 0.75, 1.0])
+        mean, std = finite.mean(), finite.std(ddof=1) if len(finite) > 1 else 0.0
+        spread = high > low and np.isfinite(high - low)
     counts, edges = np.histogram(finite, BINS, (low, high)) if spread else (np.array([len(finite)]), np.array([low, high]))
     point, share = None, 0.0
-    if distinct > BINS:
-        value, count = known.value_counts(sort=True).row(0)
+    if occurring.height > BINS:
+        value, count = occurring.sort("count", "value", descending=[True, False]).row(0)
         if count >= 0.2 * len(known):
             point, share = float(value), count / len(known)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = finite.mean(), finite.std(ddof=1) if len(finite) > 1 else 0.0
-    largest = np.finfo(np.float64).max
     return Numbers(
         min=float(low),
         q25=float(q25),
@@ -278,6 +288,15 @@ def _numbers(known: pl.Series, distinct: int) -> Numbers:
         edges=tuple(edges.tolist()),
         counts=tuple(counts.tolist()),
     )
+
+
+def _remarks(known: pl.Series, numbers: Numbers, distinct: int) -> Iterator[str]:
+    """Say that values pile up at the maximum, or that nearly every row has another integer."""
+    at_top = float((known == numbers.max).mean() or 0.0)  # type: ignore[arg-type]
+    if distinct > 2 * BINS and numbers.point != numbers.max and at_top >= max(0.01, 10 / distinct):
+        yield f"{percent(at_top)} at the maximum {numbers.max:,.10g}: capped?"
+    if distinct > len(known) / 2 and len(known) >= 100 and bool((known == known.round()).all()):
+        yield f"nearly unique: {percent(distinct / len(known))} distinct"
 
 
 def _iso(moment: Any) -> str:

@@ -58,7 +58,7 @@ def fields(spec: type[Spec]) -> tuple[FieldHelp, ...]:
 def summary(spec: type[Any]) -> str:
     """Return the first sentence of a class's docstring, without markup."""
     text = _one_line((inspect.getdoc(spec) or "").split("\n\n")[0])
-    return re.sub(r"``|:class:|:func:", "", text)
+    return re.sub(r":(class|func|meth|data):", "", text)
 
 
 def example(part: type[Part]) -> str:
@@ -146,4 +146,4 @@ def _bounds(info: FieldInfo) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.replace("``", "`").split())

@@ -224,5 +224,5 @@ def _ridge(index: Codes, y: NDArray[np.float64], width: int, *, penalty: float =
         hot[np.arange(len(part))[:, None], part] = 1.0
         gram += hot.T @ hot
         moment += hot.T @ y[start : start + 4096]
-    solution: NDArray[np.float64] = np.linalg.solve(gram, moment)
+    solution: NDArray[np.float64] = np.asarray(np.linalg.solve(gram, moment), np.float64)
     return solution

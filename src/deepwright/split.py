@@ -330,16 +330,21 @@ def overlap(a: Table, b: Table, *, ignore: Collection[str] = ()) -> Overlap:
         return Overlap(0, 0, (), tuple(names))
     same = _common(a.frame.select(_plain(a.frame, names)), b.frame.select(_plain(b.frame, names)))
     alike = _common(a.frame.select(_folded(a.frame, names)), b.frame.select(_folded(b.frame, names)))
-    exact, near = set(same["\0b"].to_list()), set(alike["\0b"].to_list())
-    pairs = [*same.head(10).rows(), *alike.filter(~pl.col("\0b").is_in(list(exact))).head(10).rows()][:10]
-    return Overlap(len(exact), len(near - exact), tuple((int(i), int(j)) for i, j in pairs), tuple(names))
+    near = alike[~np.isin(alike[:, 1], same[:, 1])]
+    pairs = [(int(i), int(j)) for i, j in (*same[:10], *near[:10])]
+    return Overlap(len(same), len(near), tuple(pairs[:10]), tuple(names))
 
 
-def _common(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs (first row in ``a``, row in ``b``) of equal rows, as columns ``\\0a`` and ``\\0b``."""
-    first = a.with_row_index("\0a").unique(subset=a.columns, keep="first", maintain_order=True)
-    pairs = b.with_row_index("\0b").join(first, on=a.columns, how="inner", nulls_equal=True)
-    return pairs.select("\0a", "\0b").sort("\0b")
+def _common(a: pl.DataFrame, b: pl.DataFrame) -> Indices:
+    """Return the first row of ``a`` and the row of ``b`` for each row of ``b`` that ``a`` holds, (pairs, 2).
+
+    Rows are compared by a 64-bit hash: among a million rows a false pair has a probability of 1e-7.
+    """
+    hashes, first = np.unique(a.hash_rows().to_numpy(), return_index=True)
+    sought = b.hash_rows().to_numpy()
+    place = np.minimum(np.searchsorted(hashes, sought), len(hashes) - 1)
+    rows = np.flatnonzero(hashes[place] == sought)
+    return np.stack([first[place[rows]], rows], axis=1).astype(np.int64)
 
 
 def _identifies(column: pl.Series) -> bool:

@@ -31,6 +31,8 @@ def to_utf8(data: bytes, encoding: str | None, *, kind: str, where: str) -> tupl
             encoding = encoding if encoding and not encoding.lower().replace("_", "-").startswith("utf") else name
             notes.append(Note("bom", f"byte-order mark of {name.upper()} removed"))
             break
+    if encoding is None and b"\0" in data:
+        _refuse_nul(data, kind, where)
     text = _decoded(data, encoding or "utf-8", declared=encoding is not None, kind=kind, where=where)
     if encoding is not None and codecs.lookup(encoding).name != "utf-8":
         data = text.encode("utf-8")

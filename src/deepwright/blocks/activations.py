@@ -11,16 +11,21 @@ ActivationName = Literal["none", "relu", "leaky_relu", "elu", "gelu", "silu", "m
 """The activation functions that a recipe can name; ``none`` is the identity."""
 
 
-def activation(name: ActivationName) -> nn.Module:
+def activation(name: ActivationName, *, inplace: bool = False) -> nn.Module:
     """Build the activation function ``name``; it keeps every shape.
 
     ``gelu`` is the exact form (arXiv 1606.08415), ``silu`` is also called swish (arXiv 1710.05941), ``mish`` is arXiv 1908.08681.
+
+    Args:
+        name: Which.
+        inplace: Whether ``relu`` may overwrite its input, which saves memory traffic; others never do.
     """
     from torch import nn
 
+    if name == "relu":
+        return nn.ReLU(inplace)
     classes: dict[ActivationName, type[nn.Module]] = {
         "none": nn.Identity,
-        "relu": nn.ReLU,
         "leaky_relu": nn.LeakyReLU,
         "elu": nn.ELU,
         "gelu": nn.GELU,

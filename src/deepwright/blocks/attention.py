@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepwright.blocks.dropout import Dropout
+
 
 class SelfAttention(nn.Module):
     """Multi-head scaled dot-product attention, softmax(QKᵀ/√d) V (arXiv 1706.03762).
@@ -47,7 +49,7 @@ class GatedFeedForward(nn.Module):
     def __init__(self, width: int, hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.up = nn.Linear(width, 2 * hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.down = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,7 +87,7 @@ class TransformerBlock(nn.Module):
         self.attention = SelfAttention(width, heads, attention_dropout)
         self.feed_norm = nn.LayerNorm(width)
         self.feed = GatedFeedForward(width, hidden, dropout)
-        self.residual_dropout = nn.Dropout(residual_dropout)
+        self.residual_dropout = Dropout(residual_dropout)
 
     def forward(self, x: Tensor, queries: int | None = None) -> Tensor:
         """Transform (B, T, D) to (B, ``queries`` or T, D); a last block may skip the tokens that nobody reads."""

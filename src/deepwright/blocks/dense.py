@@ -8,6 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from deepwright.blocks.activations import ActivationName, activation
+from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.normalization import NormalizationName, normalization
 
 
@@ -36,8 +37,9 @@ class DenseBlock(nn.Module):
         # A batch normalisation subtracts the mean, and with it any bias before it.
         self.linear = nn.Linear(inputs, outputs, bias=norm != "batch")
         self.norm = normalization(norm, outputs)
-        self.act = activation(act)
-        self.dropout = nn.Dropout(dropout)
+        # The tensor before it is this block's own, and no gradient needs it.
+        self.act = activation(act, inplace=True)
+        self.dropout = Dropout(dropout)
         self.residual = residual and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from deepwright.blocks.activations import ActivationName
 from deepwright.blocks.attention import QueryPooling
 from deepwright.blocks.contract import FusionModule
 from deepwright.blocks.dense import dense_stack
+from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.members import align_members
 
 
@@ -51,7 +52,7 @@ class AttentionFusion(FusionModule):
         self.width = width
         self.project = nn.ModuleList(nn.Linear(w, width) for w in widths)
         self.pool = QueryPooling(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, vectors: list[Tensor]) -> Tensor:
         """Fuse."""

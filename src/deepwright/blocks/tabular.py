@@ -14,6 +14,7 @@ from deepwright.blocks.attention import TransformerBlock
 from deepwright.blocks.categories import CategoryEmbeddings, CategoryViews
 from deepwright.blocks.contract import EncoderModule
 from deepwright.blocks.dense import DenseBlock, dense_stack
+from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.initialization import uniform_
 from deepwright.blocks.members import BatchEnsembleLinear, MemberScale
 from deepwright.blocks.normalization import NormalizationName
@@ -127,11 +128,11 @@ class _MemberBlock(nn.Module):
     def __init__(self, members: int, inputs: int, outputs: int, dropout: float) -> None:
         super().__init__()
         self.linear = BatchEnsembleLinear(members, inputs, outputs)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map each member."""
-        mapped: Tensor = self.dropout(torch.relu(self.linear(x)))
+        mapped: Tensor = self.dropout(torch.relu_(self.linear(x)))
         return mapped
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -29,11 +30,11 @@ def inspect(
     profile = step(data, target=target, test=test)
     if report is not None:
         from deepwright.bundle import write_atomically
-        from deepwright.reporting.page import profile_page
+        from deepwright.reporting.inspection import inspection_html
 
-        write_atomically(report, profile_page(profile).encode())
+        write_atomically(report, inspection_html(profile).encode())
     if as_json:
         emit_json(profile.model_dump(mode="json"))
     else:
-        advice = f"deepwright train {data} --target {target or 'COLUMN'}"
+        advice = f"deepwright train {shlex.quote(data)} --target {shlex.quote(target or 'COLUMN')}"
         emit(render_profile(profile, advice=advice))

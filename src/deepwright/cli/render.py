@@ -6,12 +6,15 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from deepwright.console import printable
+from deepwright.reporting.text import number, percent
+
 if TYPE_CHECKING:
     from deepwright.profiling import ColumnProfile, Profile
 
 MOST_COLUMNS = 60
 """How many columns a listing shows; ``--json`` and ``--report`` have all of them."""
-WIDEST = 40
+WIDEST = 48
 """The most characters of one cell."""
 BARS = 7
 """The bars of a small histogram."""
@@ -28,7 +31,7 @@ def render_profile(profile: Profile, *, advice: str = "") -> str:
             column.name,
             column.type,
             percent(column.missing_share),
-            values_of(column),
+            values_of(column, profile.rows),
             "; ".join(column.notes),
         )
         for column in profile.columns[:MOST_COLUMNS]
@@ -40,26 +43,26 @@ def render_profile(profile: Profile, *, advice: str = "") -> str:
         lines.append("")
     for finding in profile.findings:
         sign = {"error": "✗", "warn": "!", "info": "·"}[finding.severity]
-        lines.append(f"  {sign} {finding.text}")
-        lines += [f"      {finding.fix}"] if finding.fix else []
+        lines.append(f"  {sign} {printable(finding.text)}")
+        lines += [f"      {printable(finding.fix)}"] if finding.fix else []
     return "\n".join([*lines, "", f"  next: {advice}"] if advice else lines)
 
 
-def values_of(column: ColumnProfile) -> str:
+def values_of(column: ColumnProfile, rows: int) -> str:
     """Return the values of a column in a few words: its range and histogram, or its most frequent values."""
     if column.numbers is not None:
         from deepwright.profiling import spark
 
-        return f"{number(column.numbers.min)} … {number(column.numbers.max)}   {spark(_coarse(column.numbers.counts))}"
+        span = f"{number(column.numbers.min)} … {number(column.numbers.max)}"
+        return f"{span:<24}{spark(_coarse(column.numbers.counts))}"
     if column.first is not None and column.last is not None:
         return f"{column.first} … {column.last}"
     if column.length is not None:
         return f"{column.distinct:,} texts, {column.length:.0f} characters on average"
-    known = sum(top.count for top in column.top)
-    shown = [f"{cut(top.value, 16)} {percent(top.count / known)}" for top in column.top[:2]] if known else []
-    if column.distinct > len(shown):
-        shown.append(f"… {column.distinct:,} values")
-    return ", ".join(shown)
+    known = rows - column.missing
+    shown = [f"{cut(top.value, 12)} {percent(top.count / known)}" for top in column.top[:2] if top.count > 1]
+    rest = f"{column.distinct:,} values" if column.distinct > len(shown) else ""
+    return f"{', '.join(shown)}, … {rest}" if shown and rest else ", ".join(shown) or rest
 
 
 def render_metrics(result: Mapping[str, Any]) -> str:
@@ -94,24 +97,8 @@ def grid(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def cut(text: str, width: int) -> str:
     """Return ``text`` on one line, shortened to ``width`` characters."""
-    one_line = " ".join(text.split())
-    return one_line if len(one_line) <= width else one_line[: width - 1] + "…"
-
-
-def number(value: float) -> str:
-    """Return a number as people write it: ``1,484,705``, ``0.0123``, ``3.2e-07``."""
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.4g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.3g}"
-
-
-def percent(share: float) -> str:
-    """Return a share as per cent, never rounding something to nothing or to all."""
-    if 0 < share < 0.001:
-        return "<0.1 %"
-    if 0.999 < share < 1:
-        return ">99.9 %"
-    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
+    one_line = printable(text).replace("\n", " ")
+    return one_line if len(one_line) <= width else one_line[: width - 1].rstrip(" ,…") + "…"
 
 
 def _coarse(counts: Sequence[int]) -> list[int]:

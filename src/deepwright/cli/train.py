@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,8 @@ def train(
             settings=settings or [],
             listener=console,
         )
-        console.say("next", f"deepwright predict {model.path} NEW.csv · deepwright show {model.path}")
+        place = shlex.quote(str(model.path))
+        console.say("next", f"deepwright predict {place} NEW.csv · deepwright show {place}")
     if as_json:
         from deepwright.steps.show import show
 

@@ -322,7 +322,9 @@ def _tuned(
     refused = sum(not candidate.agrees for candidate in tuneup.tried)
     more = f", {refused} refused because the numbers disagree" if refused else ""
     layout = str(update["layout"]).replace("_", " ")
-    text = f"{torch.get_num_threads()} threads, {rows.device.type}: {update['precision']}, {layout}, batch {settings.batch}, resident"
+    text = (
+        f"{torch.get_num_threads()} threads, {rows.device.type}: {update['precision']}, {layout}, batch {settings.batch}, resident"
+    )
     listener(
         Event("machine", f"{text} (tried {len(tuneup.tried)} in {tuneup.seconds:.1f} s{more})", values={"tried": tuneup.table()})
     )

@@ -131,7 +131,12 @@ def loop(
         if progress.evaluated:
             since = progress.step - (progress.history[-1]["step"] if progress.history else 0)
             figures = score(predictions(model, validation, settings))
-            record = {"step": progress.step, "lr": optimizer.param_groups[0]["lr"], "train_loss": progress.loss_sum / since}
+            record = {
+                "epoch": -(-progress.step // settings.every),
+                "step": progress.step,
+                "lr": optimizer.param_groups[0]["lr"],
+                "train_loss": progress.loss_sum / since,
+            }
             progress.history.append(record | figures)
             progress.loss_sum = 0.0
         yield progress

@@ -86,9 +86,7 @@ class Binary(Feature):
 
     def encode(self, column: pl.Series, state: BinaryState) -> dict[str, NDArray[np.generic]]:
         """Return ``categories`` (B, 1)."""
-        positions = state.positions(column)
-        unknown = np.where(column.is_null().to_numpy(), 0, 1)
-        return {"categories": np.where(positions < 0, unknown, positions + 2).astype(np.int32)[:, None]}
+        return {"categories": (state.positions(column) + 2)[:, None]}  # MISSING is -2, UNKNOWN -1
 
     def facts(self, name: str, state: BinaryState) -> Facts:
         """Return the one column's facts."""
@@ -98,7 +96,7 @@ class Binary(Feature):
 
     def target(self, column: pl.Series, state: BinaryState) -> NDArray[np.int32]:
         """Return (B,) 0 for negative, 1 for positive, -1 if missing or unseen."""
-        return state.positions(column)
+        return state.targets(column)
 
     def target_facts(self, name: str, state: BinaryState) -> TargetFacts:
         """Return the classes (negative, positive)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from itertools import accumulate
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -32,7 +32,7 @@ class CategoryState(Labels):
     dropped: int
     """How many values found no place under ``max_size``."""
     baseline: int
-    """The most frequent id."""
+    """The most frequent id, hash buckets left aside."""
 
 
 class Category(Feature):
@@ -50,7 +50,7 @@ class Category(Feature):
     """Inputs only: values of fewer training rows share the id of unseen values."""
     max_size: int = Field(10_000, ge=0)
     """The most values that are told apart; the most frequent stay."""
-    hash: int | Literal["auto"] = Field("auto")
+    hash: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Inputs only: how many buckets the values without an id of their own are spread over, by a stable hash (CRC-32), instead
     of sharing one; 0: none; ``auto``: 1024 if there are more values than ``max_size``. With ``max_size: 0`` all are hashed."""
 
@@ -60,34 +60,31 @@ class Category(Feature):
         Raises:
             DataError: There is no value (E260).
         """
-        counts = label_counts(column)
-        frequent = sorted(counts, key=lambda label: -counts[label])[: self.max_size]  # a stable sort: ties stay in order
-        kept = set(frequent)
-        values = tuple(label for label in counts if label in kept)
-        common = [counts[label] >= self.min_count for label in values]
+        counts = label_counts(column, self.max_size)
+        dropped = column.n_unique() - (column.null_count() > 0) - len(counts)
+        common = [rows >= self.min_count for rows in counts.values()]
         ids = tuple(_FIRST - 1 + rank if own else 1 for rank, own in zip(accumulate(common), common, strict=True))
-        dropped = len(counts) - len(values)
-        buckets = (_BUCKETS if dropped else 0) if self.hash == "auto" else max(self.hash, 0)
-        state = CategoryState(
-            values=values,
-            counts=tuple(counts[label] for label in values),
+        buckets = (_BUCKETS if dropped else 0) if self.hash == "auto" else self.hash
+        shares = {0: column.null_count()} | {i: rows for i, rows in zip(ids, counts.values(), strict=True) if i != 1}
+        if not buckets:
+            shares[1] = len(column) - sum(shares.values())
+        return CategoryState(
+            values=tuple(counts),
+            counts=tuple(counts.values()),
             ids=ids,
             known=sum(common),
             buckets=buckets,
             dropped=dropped,
-            baseline=0,
+            baseline=max(sorted(shares), key=shares.__getitem__),
         )
-        encoded = self.encode(column, state)["categories"]
-        return state.model_copy(update={"baseline": int(np.bincount(encoded[:, 0].astype(np.int64)).argmax())})
 
     def encode(self, column: pl.Series, state: CategoryState) -> dict[str, NDArray[np.generic]]:
         """Return ``categories`` (B, 1)."""
-        ids = np.asarray((*state.ids, 1), dtype=np.int32)[state.positions(column)]  # position -1 takes the last: unseen
-        if state.buckets and (ids == 1).any():
-            others = column.filter(pl.Series(ids == 1) & column.is_not_null())
-            hashes = [zlib.crc32(value.encode()) % state.buckets for value in others.to_list()]
-            ids[(ids == 1) & column.is_not_null().to_numpy()] = _FIRST + state.known + np.asarray(hashes, dtype=np.int32)
-        ids[column.is_null().to_numpy()] = 0
+        # UNKNOWN and MISSING are -1 and -2: they take the last two entries
+        ids = np.asarray((*state.ids, 0, 1), dtype=np.int32)[state.positions(column)]
+        if state.buckets:
+            for row in np.flatnonzero(ids == 1).tolist():
+                ids[row] = _FIRST + state.known + zlib.crc32(column[row].encode()) % state.buckets
         return {"categories": ids[:, None]}
 
     def facts(self, name: str, state: CategoryState) -> Facts:
@@ -96,7 +93,7 @@ class Category(Feature):
 
     def target(self, column: pl.Series, state: CategoryState) -> NDArray[np.int32]:
         """Return (B,) the class index, -1 if missing or unseen."""
-        return state.positions(column)
+        return state.targets(column)
 
     def target_facts(self, name: str, state: CategoryState) -> TargetFacts:
         """Return the classes; ``binary`` if there are two.

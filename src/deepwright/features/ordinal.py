@@ -107,7 +107,7 @@ class Ordinal(Feature):
 
     def target(self, column: pl.Series, state: OrdinalState) -> NDArray[np.int32]:
         """Return (B,) the rank from 0 on, -1 if missing or unseen."""
-        return state.positions(column)
+        return state.targets(column)
 
     def target_facts(self, name: str, state: OrdinalState) -> TargetFacts:
         """Return the classes in their order."""

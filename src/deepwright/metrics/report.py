@@ -103,7 +103,7 @@ def naive(facts: TargetFacts, size: int) -> tuple[Floats, str] | None:
         A number's centre (B,), or the classes' shares of the training rows (B, classes); binary: (B, 2).
     """
     if facts.kind == "number":
-        return np.full(size, facts.center), f"always {facts.center:.6g}"
+        return np.full(size, facts.center), f"always {facts.center:,.6g}"
     if not facts.rows or len(facts.counts) != len(facts.classes) or not sum(facts.counts):
         return None
     shares = np.asarray(facts.counts, dtype=np.float64) / (facts.rows if facts.kind == "multilabel" else sum(facts.counts))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deepwright.reporting.svg import FONT, PAPER, Frame, colour, dash, drawing, heading, label
+from deepwright.reporting.svg import FONT, PAPER, WIDE, Frame, colour, dash, drawing, heading, label, mark
 from deepwright.reporting.text import Markup, number, percent, shorten, tag, width
 
 Values = Sequence[float | None]
@@ -70,15 +70,17 @@ def line(
     )
     if diagonal:
         frame.diagonal()
-    for at, word in marks:
+    for at, _ in marks:
         x = frame.x(at)
-        side = "end" if x > (frame.left + frame.right) / 2 else "start"
         frame.add(
-            tag("line", x1=x, x2=x, y1=frame.top, y2=frame.bottom, stroke="currentColor", stroke_dasharray="3 3", opacity=0.5),
-            label(x + (-5 if side == "end" else 5), frame.top + 10, word, anchor=side, opacity=0.8),
+            tag("line", x1=x, x2=x, y1=frame.top, y2=frame.bottom, stroke="currentColor", stroke_dasharray="3 3", opacity=0.5)
         )
     for i, (name, (xs, ys)) in enumerate(series.items()):
         frame.add(_polyline(frame, name, xs, ys, i))
+    for at, word in marks:
+        x = frame.x(at)
+        side = "end" if x > (frame.left + frame.right) / 2 else "start"
+        frame.add(mark(x + (-5 if side == "end" else 5), frame.top + 10, word, anchor=side))
     return frame.render()
 
 
@@ -95,7 +97,15 @@ def _polyline(frame: Frame, name: str, xs: Values, ys: Values, index: int) -> Ma
             cx, _, cy = piece[0].partition(",")
             lone.append(tag("circle", cx=cx, cy=cy, r=3.5, fill=colour(index)))
     path = "".join("M" + "L".join(piece) for piece in pieces if len(piece) > 1)
-    drawn = tag("path", d=path, fill="none", stroke=colour(index), stroke_width=2, stroke_linejoin="round", **dash(index))
+    drawn = tag(
+        "path",
+        d=path,
+        fill="none",
+        stroke=colour(index),
+        stroke_width=1.6 if index > 2 else 2,
+        stroke_linejoin="round",
+        **dash(index),
+    )
     return tag("g", tag("title", name), drawn if path else "", *lone)
 
 
@@ -106,7 +116,7 @@ def bars(
     title: str,
     texts: Sequence[str] | None = None,
     x_label: str = "",
-    highlight: str | None = None,
+    wide: float = WIDE,
 ) -> Markup:
     """Draw horizontal bars from 0, one line each.
 
@@ -116,24 +126,23 @@ def bars(
         title: The title.
         texts: What stands after each bar; by default the value.
         x_label: What the values are.
-        highlight: The name of a bar to set off.
+        wide: The width.
     """
-    wide, row = 460.0, 22.0
+    row = 22.0
     written = list(texts) if texts is not None else [number(v) for v in values]
-    room = min(0.42 * wide, 8 + FONT * max((width(name) for name in names), default=0))
+    room = min(0.42 * wide, 14 + FONT * max((width(name) for name in names), default=0))
     tail = 10 + FONT * max((width(text) for text in written), default=0)
     longest = max((float(v) for v in values if v is not None and math.isfinite(v)), default=0.0) or 1.0
     parts: list[Markup] = [heading(title, wide)]
     for i, (name, value, text) in enumerate(zip(names, values, written, strict=True)):
         y = 30 + i * row
         length = max(0.0, float(value or 0) / longest) * (wide - room - tail) if _finite(value) else 0.0
-        paint = colour(1) if name == highlight else colour(0)
         parts.append(
             tag(
                 "g",
                 tag("title", f"{name}: {text}"),
-                label(room - 6, y + 14, shorten(name, (room - 8) / FONT), anchor="end"),
-                tag("rect", x=room, y=y + 3, width=length, height=row - 7, rx=2, fill=paint),
+                label(room - 6, y + 14, shorten(name, (room - 10) / FONT), anchor="end"),
+                tag("rect", x=room, y=y + 3, width=length, height=row - 7, rx=2, fill=colour(0)),
                 label(room + length + 5, y + 14, text, anchor="start", opacity=0.8),
             )
         )
@@ -152,7 +161,7 @@ def histogram(
     x_label: str = "",
     y_label: str = "rows",
     marks: Sequence[tuple[float, str]] = (),
-    size: tuple[float, float] = (460, 310),
+    size: tuple[float, float] = (WIDE, 290.0),
 ) -> Markup:
     """Draw how often values fall between edges.
 
@@ -182,7 +191,7 @@ def histogram(
         if frame.x_range[0] <= at <= frame.x_range[1]:
             x = frame.x(at)
             frame.add(tag("line", x1=x, x2=x, y1=frame.top, y2=frame.bottom, stroke="currentColor", stroke_dasharray="3 3"))
-            frame.add(label(x + 5, frame.top + 10, word, anchor="start", opacity=0.8))
+            frame.add(mark(x + 5, frame.top + 10, word))
     return frame.render()
 
 
@@ -195,7 +204,7 @@ def heatmap(
     row_title: str = "actual",
     col_title: str = "predicted",
 ) -> Markup:
-    """Draw a matrix of counts, each line shaded by its shares: a confusion matrix.
+    """Draw a matrix of counts, each line shaded by the root of its shares, so that rare mistakes show: a confusion matrix.
 
     Args:
         matrix: (rows, columns) of counts.
@@ -214,7 +223,7 @@ def heatmap(
     longest = max(width(text) for text in col_labels) * size
     upright = longest > cell - 4
     above = 54 + (min(110.0, longest) if upright else 12)
-    wide, high = max(320.0, room + columns * cell + 12), above + lines * cell + 8
+    wide, high = max(WIDE, room + columns * cell + 12), above + lines * cell + 8
     parts: list[Markup] = [heading(title, wide), label(room + columns * cell / 2, 38, f"{col_title} →", opacity=0.75)]
     middle = above + lines * cell / 2
     parts.append(label(11, middle, f"← {row_title}", transform=f"rotate(-90 11 {middle:.1f})", opacity=0.75))
@@ -239,12 +248,13 @@ def heatmap(
 
 def _cell(x: float, y: float, size: float, count: float, share: float, row: str, column: str) -> Markup:
     hint = f"{row} → {column}: {number(int(count))} ({percent(share)})"
-    box = tag("rect", x=x, y=y, width=size, height=size, fill=colour(0), fill_opacity=round(0.04 + 0.96 * share, 3))
+    strength = 0.03 + 0.97 * math.sqrt(share)
+    box = tag("rect", x=x, y=y, width=size, height=size, fill=colour(0), fill_opacity=strength)
     text = number(int(count))
     fits = size >= 26 and width(text) * 11 <= size - 3
     if not (fits and count):
         return tag("g", tag("title", hint), box) if count else box
-    paint = {"fill": PAPER if share > 0.45 else "currentColor"}
+    paint = {"fill": PAPER if strength > 0.55 else "currentColor"}
     inner = tag("text", text, x=x + size / 2, y=y + size / 2 + 4, text_anchor="middle", font_size=11, **paint)
     return tag("g", tag("title", hint), box, inner)
 

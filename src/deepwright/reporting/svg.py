@@ -14,6 +14,8 @@ from deepwright.reporting.text import Markup, shorten, tag, width
 
 FONT = 12.0
 """The size of chart texts, in units of the view box."""
+WIDE = 420.0
+"""The usual width of a chart, so small that its texts stay readable on a phone."""
 COLOURS = ("#2468c4", "#c4501b", "#1a8a64", "#a0449c", "#a87b00", "#178aa8", "#b8354e", "#5d6b7a")
 """The colours of series on light ground; page.py has their counterparts on dark ground."""
 PAPER = "var(--dw-paper,#fff)"
@@ -95,20 +97,20 @@ class Frame:
         x_label: str = "",
         y_label: str = "",
         legend: Sequence[str] = (),
-        size: tuple[float, float] = (460, 310),
+        size: tuple[float, float] = (WIDE, 290.0),
     ) -> None:
         self.x_range, self.y_range = _open(*x), _open(*y)
         self._title, self._about, self._size = title, about, size
         self._head: list[Markup] = [heading(title, size[0])]
         self._body: list[Markup] = []
-        y_ticks = ticks(*self.y_range, most=5)
+        y_ticks = ticks(*self.y_range, most=6)
         y_texts = tick_labels(y_ticks)
         self.left = 14 + FONT * max((width(text) for text in y_texts), default=1.0)
         self.right = size[0] - 14.0
-        self.top = 34.0 + self._legend(legend) + (18 if y_label else 0)
+        self.top = 34.0 + self._legend(legend) + (24 if y_label else 0)
         self.bottom = size[1] - (40.0 if x_label else 24.0)
         if y_label:
-            self._head.append(label(2, self.top - 9, y_label, anchor="start", opacity=0.75))
+            self._head.append(label(2, self.top - 14, y_label, anchor="start", opacity=0.75))
         if x_label:
             self._head.append(label((self.left + self.right) / 2, size[1] - 5, x_label, opacity=0.75))
         self._axes(y_ticks, y_texts)
@@ -119,7 +121,7 @@ class Frame:
             return 0.0
         x, y = 2.0, 40.0
         for i, name in enumerate(names):
-            short = shorten(name, 18)
+            short = shorten(name, 20)
             needed = 26 + FONT * width(short)
             if x + needed > self._size[0] and x > 2:
                 x, y = 2.0, y + 17
@@ -165,7 +167,7 @@ class Frame:
         low, high = max(self.x_range[0], self.y_range[0]), min(self.x_range[1], self.y_range[1])
         if low < high:
             ends = {"x1": self.x(low), "y1": self.y(low), "x2": self.x(high), "y2": self.y(high)}
-            self.add(tag("line", **ends, stroke="currentColor", stroke_dasharray="4 4", opacity=0.45))
+            self.add(tag("line", **ends, stroke="currentColor", stroke_dasharray="4 4", opacity=0.6))
 
     def render(self) -> Markup:
         """Return the drawing."""
@@ -175,6 +177,11 @@ class Frame:
 def heading(title: str, room: float) -> Markup:
     """Return the visible title of a drawing."""
     return label(2, 16, shorten(title, room / 14.5), anchor="start", size=14, font_weight=600)
+
+
+def mark(x: float, y: float, text: str, *, anchor: str = "start") -> Markup:
+    """Return a text over lines, with the paper around its letters."""
+    return label(x, y, text, anchor=anchor, stroke=PAPER, stroke_width=4, paint_order="stroke", stroke_linejoin="round")
 
 
 def dash(index: int) -> dict[str, object]:

@@ -40,8 +40,8 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     Args:
         name: The element's name; a constant of the program, never data.
         *children: Text (escaped) or markup.
-        **attributes: ``stroke_width`` becomes ``stroke-width``, ``class_`` becomes ``class``; None leaves one out. Floats are
-            rounded to two places: what is drawn needs no more.
+        **attributes: ``stroke_width`` becomes ``stroke-width``, ``class_`` and ``name_`` become ``class`` and ``name``; None
+            leaves one out. Floats are rounded to two places: what is drawn needs no more.
     """
     listed = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"' for key, value in attributes.items() if value is not None
@@ -67,8 +67,8 @@ def number(value: object, digits: int = 4) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    if value == 0 or math.isinf(value):
-        return "0" if value == 0 else "∞" if value > 0 else "−∞"
+    if abs(value) < 1e-12 or math.isinf(value):  # below it, figures of a report are rounding
+        return "0" if abs(value) < 1 else "∞" if value > 0 else "−∞"
     if not 1e-4 <= abs(value) < 1e9:
         mantissa, _, power = f"{value:.{max(0, digits - 2)}e}".partition("e")
         return f"{_trim(mantissa)}e{int(power)}".replace("-", "−", 1) if value < 0 else f"{_trim(mantissa)}e{int(power)}"
@@ -82,16 +82,16 @@ def _trim(text: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in [0, 1] as a percentage: ``"0 %"``, ``"0.04 %"``, ``"5.6 %"``, ``"76 %"``."""
+    """Return a share in [0, 1] as a percentage: ``"0 %"``, ``"0.04 %"``, ``"5.6 %"``, ``"76 %"``, the space unbreakable."""
     value = 100 * share
     places = 0 if value == 0 or value >= 10 else 1 if value >= 1 else 2
-    return f"{value:.{places}f} %"
+    return f"{value:.{places}f}\u00a0%"
 
 
 def duration(seconds: float) -> str:
     """Return a time for people: ``"0.42 s"``, ``"3 min 12 s"``, ``"2 h 5 min"``."""
     if seconds < 60:
-        return f"{number(seconds, 3)} s"
+        return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
@@ -100,7 +100,13 @@ def duration(seconds: float) -> str:
 
 def width(text: str) -> float:
     """Return the rough width of a text in em: a wide (CJK) character is 1, others about 0.56."""
-    return sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.36 if c in "ijlI.,:;'| ()[]" else 0.57 for c in text)
+
+    def one(c: str) -> float:
+        if unicodedata.east_asian_width(c) in "WF" or c in "→←…—mwMW@%":
+            return 1.0
+        return 0.36 if c in "ijlI.,:;'| ()[]" else 0.6
+
+    return sum(map(one, text))
 
 
 def shorten(text: str, room: float) -> str:

@@ -19,7 +19,7 @@ from deepwright.text import to_utf8
 _SUFFIXES = (".arff",)
 _WORD = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _ATTRIBUTE = re.compile(rf"@attribute\s+({_WORD}|[^\s{{]+)\s*(\{{.*\}}|\S.*)", re.IGNORECASE)
-_FIELD = re.compile(rf"\s*(?:({_WORD})|([^,'\"\t]*?(?:[^,\t]*?)))\s*(,|\t|$)")
+_FIELD = re.compile(rf"\s*(?:({_WORD})|((?!['\"])[^,\t]*?))\s*(,|\t|$)")
 _NUMERIC = ("numeric", "real", "integer")
 
 

@@ -14,7 +14,7 @@ from deepwright.opening import Engine, open_predictor, read_rows
 from deepwright.parts import Spec
 from deepwright.preparation import check_labels
 from deepwright.progress import Event, Listener, silent
-from deepwright.reporting.evaluation import evaluation_html
+from deepwright.reporting.evaluation import evaluation_fragment, evaluation_html
 from deepwright.reporting.summary import headline, worst_rows
 from deepwright.table import Table, fingerprint
 
@@ -49,12 +49,11 @@ class Evaluation(Spec):
             "report": self.report,
         }
 
-    def html(self) -> str:
-        """Return the page, for a browser or a notebook."""
-        return evaluation_html(self.outputs, {"title": self.bundle, "data": self.data}, {})
+    def __str__(self) -> str:
+        return "\n".join(headline(report) for report in self.outputs.values())
 
     def _repr_html_(self) -> str:
-        return self.html()
+        return evaluation_fragment(self.outputs)
 
 
 def evaluate(
@@ -92,7 +91,7 @@ def evaluate(
         )
     table = tidied(recipe, read_rows(source))
     check_labels(data, None, table)
-    table, kept = missing_targets(table, recipe.outputs)
+    table, _ = missing_targets(table, recipe.outputs)
     if len(table) == 0:
         raise DataError("E402", "no row has a known output", where=table.name, expected="at least one row")
     ready = data.prepare(table, outputs=True)

@@ -19,14 +19,17 @@ def show(bundle: Path | str) -> dict[str, Any]:
     """
     opened = Bundle.open(bundle)
     manifest = opened.manifest
-    known = {"format", "created", "versions", "files"}
+    known = {"format", "created", "versions", "files", "outputs"}
     return {
         "bundle": str(opened.path),
         "id": opened.id,
         "created": manifest.get("created"),
         "bytes": opened.bytes,
         "inputs": {name: _words(feature) for name, feature in opened.recipe.inputs.items()},
-        "outputs": {name: _words(feature) for name, feature in opened.recipe.outputs.items()},
+        "outputs": {
+            name: {"type": _words(feature), **manifest.get("outputs", {}).get(name, {})}
+            for name, feature in opened.recipe.outputs.items()
+        },
         "exported": opened.has("model.onnx"),
         **{key: value for key, value in manifest.items() if key not in known},
         "files": {name: entry["bytes"] for name, entry in manifest["files"].items()},

@@ -8,22 +8,31 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepwright import metrics
-from deepwright.bundle import check_target, writing
+from deepwright.bundle import check_target, versions, writing
 from deepwright.defaults import target_feature
 from deepwright.errors import ExportError, RecipeError, UsageError, need
 from deepwright.preparation import Part, Prepared, load_tables, prepare
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Recipe
-from deepwright.reporting.summary import headline
+from deepwright.reporting.summary import headline, worst_rows
+from deepwright.reporting.training import ColumnLine, NoteLine, TrainingReport, training_html
 from deepwright.runtime import Outputs
 from deepwright.table import Table
+
+if TYPE_CHECKING:
+    from deepwright.engine.fit import Fitted
+    from deepwright.model import Model
+    from deepwright.runtime import Backend
+
+Reports = dict[str, metrics.OutputReport]
 
 
 def train(
@@ -172,7 +181,7 @@ def _scorer(prepared: Prepared) -> tuple[Recipe, Any]:
     return prepared.recipe.replace(training={"monitor": monitor}), score
 
 
-def _write(prepared: Prepared, fitted: Any, scratch: Path, manifest: dict[str, Any], began: float, listener: Listener) -> None:
+def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str, Any], began: float, listener: Listener) -> None:
     """Fill the bundle's directory: weights, states, the graph if it passes the gate, evaluation and reports."""
     from safetensors.torch import save_file
 
@@ -187,7 +196,7 @@ def _write(prepared: Prepared, fitted: Any, scratch: Path, manifest: dict[str, A
     exported = _export(prepared, fitted.model, scratch, listener)
     backend = OnnxBackend(scratch / "model.onnx") if exported["graph"] else TorchBackend(fitted.model)
     part, name = (prepared.test, prepared.test_name) if prepared.test is not None else (prepared.validation, "validation rows")
-    outputs, reports = evaluate_part(prepared, backend, part)
+    outputs, reports = _evaluated(prepared, backend, part)
     stage = "test" if prepared.test is not None else "validation"
     for text in (headline(report) for report in reports.values()):
         listener(Event(stage, text, values={"metrics": {n: r.model_dump()["metrics"] for n, r in reports.items()}}))
@@ -209,7 +218,7 @@ def _write(prepared: Prepared, fitted: Any, scratch: Path, manifest: dict[str, A
     }
 
 
-def _export(prepared: Prepared, model: Any, scratch: Path, listener: Listener) -> dict[str, Any]:
+def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener) -> dict[str, Any]:
     """Export and compare; a graph that fails is removed, loudly, and the bundle says so."""
     from deepwright.engine.export import compare, export
 
@@ -241,7 +250,7 @@ def _export(prepared: Prepared, model: Any, scratch: Path, listener: Listener) -
     }
 
 
-def evaluate_part(prepared: Prepared, backend: Any, part: Part) -> tuple[Outputs, dict[str, metrics.OutputReport]]:
+def _evaluated(prepared: Prepared, backend: Backend, part: Part) -> tuple[Outputs, Reports]:
     """Return the outputs of encoded rows, and each output's report."""
     chunks: dict[str, list[NDArray[np.float32]]] = {}
     for start in range(0, len(part), 2048):
@@ -255,13 +264,37 @@ def evaluate_part(prepared: Prepared, backend: Any, part: Part) -> tuple[Outputs
 
 def _write_reports(
     prepared: Prepared,
-    fitted: Any,
+    fitted: Fitted,
     scratch: Path,
     part: Part,
     name: str,
     outputs: Outputs,
-    reports: Any,
-    exported: Any,
+    reports: Reports,
+    exported: dict[str, Any],
     seconds: float,
 ) -> None:
-    (scratch / "report.html").write_text("x")
+    rows = {"train": len(prepared.train), "validation": len(prepared.validation)}
+    report = TrainingReport(
+        title=", ".join(prepared.recipe.outputs),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=seconds,
+        rows=rows | ({"test": len(prepared.test)} if prepared.test is not None else {}),
+        notes=tuple(NoteLine(what=n.what, text=n.text, count=n.count, column=n.column) for n in prepared.notes),
+        columns=tuple(ColumnLine.model_validate(column) for column in prepared.columns),
+        log=tuple(fitted.history),
+        best=fitted.best,
+        stopped=fitted.stopped,
+        machine=tuple(fitted.machine),
+        machine_text=f"{fitted.recipe.training.device}, {fitted.recipe.training.precision}, {fitted.recipe.training.layout}",
+        model={"parameters": sum(p.numel() for p in fitted.model.parameters()), "members": fitted.model.members},
+        evaluation=reports,
+        test_name=name,
+        recipe_yaml=fitted.recipe.yaml(),
+        fingerprint=prepared.fingerprint,
+        versions=versions(),
+        seed=fitted.recipe.training.seed,
+        export=exported | {"cases": exported.get("rows")},
+    )
+    worst = worst_rows(part.table.frame, reports, prepared.data.decode(outputs))
+    (scratch / "report.html").write_text(training_html(report, worst), encoding="utf-8")
+    (scratch / "report.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")

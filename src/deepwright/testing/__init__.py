@@ -13,6 +13,9 @@ file is tested with no test edited::
 The author of a plugin may also call ``parts.conforms(MyPart)`` and ``features.conforms(MyFeature)``.
 """
 
+import pkgutil
+
 import pytest
 
-pytest.register_assert_rewrite("deepwright.testing.parts", "deepwright.testing.features")
+# so that a failing check shows the values that it compared
+pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))

@@ -86,14 +86,14 @@ def check_gradients(module: nn.Module, run: Callable[[], Tensor], steps: int = 3
     for _ in range(steps):
         module.zero_grad()
         result = run()
-        result.backward(torch.randn(result.shape))
+        torch.autograd.backward(result, torch.randn(result.shape))
         for name, parameter in module.named_parameters():
             gradient = parameter.grad
             assert gradient is None or bool(torch.isfinite(gradient).all()), f"{name} gets a gradient that is not finite"
             if gradient is not None and gradient.any():
                 asleep.discard(name)
                 with torch.no_grad():
-                    parameter -= 0.01 * gradient
+                    parameter.sub_(gradient, alpha=0.01)
     assert not asleep, f"no gradient reaches {', '.join(sorted(asleep))}"
 
 

@@ -1,0 +1,33 @@
+"""Small real-looking data that many tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from deepwright.table import Table
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Keep what a test writes without a path out of the project."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def people() -> Table:
+    """300 rows with numbers, categories, missing values and a class that they explain."""
+    rng = np.random.default_rng(0)
+    age = rng.integers(17, 90, 300)
+    work = rng.choice(["office", "field", "home"], 300)
+    gain = np.where(rng.random(300) < 0.8, 0, rng.integers(100, 9000, 300))
+    score = 0.05 * (age - 45) + 1.5 * (work == "office") + 0.0005 * gain + rng.normal(0, 0.7, 300)
+    columns = {
+        "age": [None if i % 37 == 0 else int(a) for i, a in enumerate(age)],
+        "work": [None if i % 41 == 0 else str(w) for i, w in enumerate(work)],
+        "gain": gain.tolist(),
+        "rich": ["yes" if s > 0.8 else "no" for s in score],
+        "pay": (1000 + 200 * score).round(2).tolist(),
+    }
+    return Table(pl.DataFrame(columns), "people.csv")

@@ -1,0 +1,347 @@
+"""From a recipe to a bundle: exact, resumable, checked, and never half written."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from deepwright.bundle import Bundle
+from deepwright.engine import export as export_module
+from deepwright.engine import tuneup
+from deepwright.engine.checkpoint import NAME, load_checkpoint, save_checkpoint
+from deepwright.errors import BundleError, DataError, RecipeError, TrainingError
+from deepwright.recipe import Recipe
+from deepwright.steps.evaluate import evaluate
+from deepwright.steps.predict import predict
+from deepwright.steps.train import train
+from deepwright.table import Table
+
+TINY = {
+    "tabular": {"type": "tabm", "k": 2, "width": 16, "depth": 1},
+    "training": {"epochs": 3, "batch": 64},
+    "data": {"drop": ["pay"]},
+}
+
+
+def weights(path):
+    return hashlib.sha256((path / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def tiny(**training):
+    return Recipe.parse({**TINY, "training": {**TINY["training"], **training}})
+
+
+def test_train_evaluate_predict(people, tmp_path):
+    events = []
+    path = train(tiny(), table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
+    assert {"data", "model", "training", "stopped", "export", "validation", "bundle"} <= {e.stage for e in events}
+    bundle = Bundle.open(path)
+    assert {"recipe.yaml", "states.json", "weights.safetensors", "model.onnx", "report.html", "report.json", "log.jsonl"} == set(
+        bundle.manifest["files"]
+    )
+    assert bundle.manifest["export"]["largest_difference"] <= 1e-4
+    result = predict(path, people)
+    assert result.columns == ["rich", "rich:no", "rich:yes"]
+    assert len(result) == 300
+    assert np.allclose(result["rich:no"] + result["rich:yes"], 1, atol=1e-5)
+    measured = evaluate(path, people).as_json()["metrics"]["rich"]
+    assert measured["roc_auc"]["value"] > 0.8
+    assert measured["roc_auc"]["low"] < measured["roc_auc"]["value"] < measured["roc_auc"]["high"]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_graph_and_network_predict_the_same(people, tmp_path):
+    path = train(tiny(), table=people, target=["rich"], out=tmp_path / "m")
+    odd = people.with_frame(people.frame.with_columns(pl.lit("never seen").alias("work"), pl.lit(None, pl.Int64).alias("age")))
+    for table in (people, odd):
+        ours, theirs = predict(path, table), predict(path, table, engine="torch")
+        assert np.abs(ours["rich:yes"].to_numpy() - theirs["rich:yes"].to_numpy()).max() < 1e-5
+
+
+def test_the_resolved_recipe_run_twice_gives_the_same_bits(people, tmp_path):
+    first = train(tiny(), table=people, target=["rich"], out=tmp_path / "a")
+    resolved = Bundle.open(first).recipe
+    second = train(resolved, table=people, out=tmp_path / "b")
+    third = train(resolved, table=people, out=tmp_path / "c")
+    assert weights(first) == weights(second) == weights(third)
+    assert Bundle.open(second).recipe == resolved
+    other = train(resolved.replace(training={"seed": 1}), table=people, out=tmp_path / "d")
+    assert weights(other) != weights(first)
+
+
+class _StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 7])
+def test_a_stopped_run_goes_on_to_the_same_bits(people, tmp_path, stop_after, monkeypatch):
+    """Stop by an exception from inside the loop, with a checkpoint after every step."""
+    monkeypatch.setattr("deepwright.engine.fit.SAVE_EVERY", 0.0)
+    recipe = tiny(patience=0)
+    whole = train(recipe, table=people, target=["rich"], out=tmp_path / "whole")
+    seen = []
+
+    def stop(event):
+        if event.stage == "training":
+            seen.append(event.values["step"])
+            if event.values["step"] >= stop_after:
+                raise _StopError
+
+    with pytest.raises(_StopError):
+        train(recipe, table=people, target=["rich"], out=tmp_path / "m", listener=stop)
+    assert not (tmp_path / "m").exists()
+    assert (tmp_path / "m.partial" / NAME).exists()
+    events = []
+    path = train(recipe, table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
+    assert any(e.stage == "resume" for e in events)
+    assert weights(path) == weights(whole)
+    assert (path / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
+    assert not (tmp_path / "m.partial").exists()
+
+
+def test_a_killed_process_leaves_no_bundle_and_goes_on(people, tmp_path):
+    people.frame.write_csv(tmp_path / "people.csv")
+    recipe = tmp_path / "r.yaml"
+    tiny(epochs=400, patience=0).save(recipe)
+    command = [
+        sys.executable,
+        "-c",
+        (
+            "import sys; from pathlib import Path; from deepwright.recipe import Recipe; from deepwright.steps.train import train\n"
+            "recipe = Recipe.load('r.yaml', ['data.source=people.csv'])\n"
+            "train(recipe, target=['rich'], out=Path('m'), listener=lambda e: print(e.stage, e.text, flush=True))"
+        ),
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    for line in process.stdout:
+        if line.startswith("training") and "epoch 9/" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "m").exists()
+    again = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert "resume" in again.stdout
+    Bundle.open(tmp_path / "m")
+
+
+def test_another_recipe_does_not_resume(people, tmp_path):
+    def stop(event):
+        if event.stage == "training":
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        train(tiny(), table=people, target=["rich"], out=tmp_path / "m", listener=stop)
+    events = []
+    train(tiny(seed=5), table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
+    assert not any(e.stage == "resume" for e in events)
+
+
+def test_several_outputs(people, tmp_path):
+    recipe = Recipe.parse(
+        {
+            **TINY,
+            "data": {},
+            "outputs": {"rich": "binary", "pay": {"type": "number", "weight": 0.3}},
+            "training": {"epochs": 2, "multitask": "uncertainty"},
+        }
+    )
+    path = train(recipe, table=people, out=tmp_path / "m")
+    assert predict(path, people).columns == ["rich", "rich:no", "rich:yes", "pay"]
+    measured = evaluate(path, people).as_json()["metrics"]
+    assert set(measured) == {"rich", "pay"}
+    # in the column's own units: a prediction of the mean alone is off by the standard deviation
+    assert measured["pay"]["rmse"]["value"] < 1.5 * people.frame["pay"].std()
+
+
+def test_a_missing_target_among_several_is_masked(people, tmp_path):
+    frame = people.frame.with_columns(pl.when(pl.int_range(pl.len()) % 3 == 0).then(None).otherwise(pl.col("pay")).alias("pay"))
+    recipe = Recipe.parse({**TINY, "data": {}, "outputs": {"rich": "binary", "pay": "number"}, "training": {"epochs": 1}})
+    path = train(recipe, table=people.with_frame(frame), out=tmp_path / "m")
+    tensors = load_file(path / "weights.safetensors")
+    assert all(np.isfinite(value).all() for value in tensors.values())
+
+
+def test_weights_and_balance(people, tmp_path):
+    weighted = people.with_frame(people.frame.with_columns((pl.int_range(pl.len()) % 2).alias("w")))
+    recipe = Recipe.parse({**TINY, "data": {"drop": ["pay"], "weight": "w"}})
+    for balance in ("none", "weights", "resample"):
+        path = train(recipe.replace(training={"balance": balance}), table=weighted, target=["rich"], out=tmp_path / balance)
+        assert "w" not in Bundle.open(path).recipe.inputs
+    assert len({weights(tmp_path / name) for name in ("none", "weights", "resample")}) == 3
+    negative = people.with_frame(people.frame.with_columns(pl.lit(-1.0).alias("w")))
+    with pytest.raises(DataError, match="row weights"):
+        train(recipe, table=negative, target=["rich"], out=tmp_path / "x")
+
+
+def test_selection_is_written_into_the_recipe(people, tmp_path):
+    noisy = people.with_frame(people.frame.with_columns(pl.Series("noise", np.random.default_rng(1).normal(size=300))))
+    recipe = Recipe.parse({**TINY, "data": {"drop": ["pay"], "select": {"keep": 3}}})
+    events = []
+    path = train(recipe, table=noisy, target=["rich"], out=tmp_path / "m", listener=events.append)
+    resolved = Bundle.open(path).recipe
+    assert list(resolved.inputs) == ["age", "work", "gain"]
+    assert resolved.data.select is None
+    assert any("noise" in e.text for e in events if e.stage == "clean")
+
+
+def test_derived_columns_are_made_again_when_predicting(people, tmp_path):
+    recipe = Recipe.parse({**TINY, "data": {"drop": ["pay"], "derive": {"kind": "cross(work, rich)", "log_gain": "log1p(gain)"}}})
+    recipe = recipe.replace(data={"derive": {"log_gain": "log1p(gain)"}})
+    path = train(recipe, table=people, target=["rich"], out=tmp_path / "m")
+    assert "log_gain" in Bundle.open(path).recipe.inputs
+    assert len(predict(path, people.with_frame(people.frame.drop("rich", "pay")))) == 300
+
+
+def test_a_budget_becomes_steps(people, tmp_path):
+    path = train(
+        Recipe.parse({**TINY, "training": {"budget": "2s", "batch": 32}}), table=people, target=["rich"], out=tmp_path / "m"
+    )
+    training = Bundle.open(path).recipe.training
+    assert training.budget is None
+    assert training.steps > 1
+    began = time.monotonic()
+    again = train(Bundle.open(path).recipe, table=people, out=tmp_path / "n")
+    assert weights(again) == weights(path)
+    assert time.monotonic() - began < 60
+
+
+def test_a_loss_that_explodes_is_named(people, tmp_path):
+    with pytest.raises(TrainingError) as error:
+        train(tiny(optimizer={"type": "sgd", "lr": 1e18}), table=people, target=["pay"], out=tmp_path / "m")
+    assert error.value.code == "E401"
+    assert "learning rate" in str(error.value)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_graph_that_disagrees_is_refused_loudly(people, tmp_path, monkeypatch):
+    real = export_module.OnnxBackend.run
+    monkeypatch.setattr(export_module.OnnxBackend, "run", lambda self, arrays: {k: v + 0.01 for k, v in real(self, arrays).items()})
+    events = []
+    path = train(tiny(), table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
+    assert any(e.stage == "warning" and e.values["code"] == "E501" for e in events)
+    bundle = Bundle.open(path)
+    assert not bundle.has("model.onnx")
+    assert bundle.manifest["export"]["graph"] is False
+    with pytest.raises(BundleError) as error:
+        predict(path, people, engine="onnx")
+    assert error.value.code == "E305"
+    assert len(predict(path, people)) == 300
+
+
+def test_the_tune_up_refuses_wrong_numbers(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuneup, "bf16_supported", lambda device: True)
+    real = tuneup.batch_loss
+    monkeypatch.setattr(
+        tuneup, "batch_loss", lambda model, batch, precision: real(model, batch, "fp32") * (1.5 if precision == "bf16" else 1)
+    )
+    events = []
+    path = train(tiny(), table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
+    assert Bundle.open(path).recipe.training.precision == "fp32"
+    tried = next(e.values["tried"] for e in events if e.stage == "machine")
+    assert [c["agrees"] for c in tried] == [True, False]
+
+
+def test_an_existing_output_is_refused_before_any_work(people, tmp_path):
+    train(tiny(), table=people, target=["rich"], out=tmp_path / "m")
+    events = []
+    with pytest.raises(BundleError) as error:
+        train(tiny(), table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
+    assert error.value.code == "E303"
+    assert not events
+
+
+@pytest.mark.parametrize(
+    ("change", "target", "code"),
+    [
+        (lambda f: f.head(5), "rich", "E402"),
+        (lambda f: f.with_columns(pl.lit("no").alias("rich")), "rich", "E403"),
+        (lambda f: f.with_columns(pl.lit(None, pl.String).alias("rich")), "rich", "E403"),
+        (lambda f: f, "ric", "E107"),
+        (lambda f: f.select("rich"), "rich", "E106"),
+        (lambda f: f.with_columns(pl.lit(float("inf")).alias("age")), "rich", "E221"),
+    ],
+)
+def test_data_that_cannot_be_learnt_from(people, tmp_path, change, target, code):
+    with pytest.raises((DataError, RecipeError)) as error:
+        train(tiny(), table=people.with_frame(change(people.frame)), target=[target], out=tmp_path / "m")
+    assert error.value.code == code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_test_rows_and_unseen_labels(people, tmp_path):
+    people.frame.with_columns(pl.col("rich") + ".").write_csv(tmp_path / "test.csv")
+    recipe = Recipe.parse({**TINY, "data": {"drop": ["pay"], "test": str(tmp_path / "test.csv")}})
+    with pytest.raises(DataError) as error:
+        train(recipe, table=people, target=["rich"], out=tmp_path / "m")
+    assert error.value.code == "E214"
+    assert "strip" in str(error.value)
+    mended = Recipe.parse(
+        {**TINY, "data": {"drop": ["pay"], "test": str(tmp_path / "test.csv"), "clean": {"rich": {"strip": "."}}}}
+    )
+    path = train(mended, table=people, target=["rich"], out=tmp_path / "m")
+    assert Bundle.open(path).manifest["evaluated_on"] == "test.csv"
+    assert evaluate(path).rows == 300
+
+
+def test_checkpoints_hold_everything_and_survive_damage(tmp_path):
+    state = {
+        "a": torch.arange(6.0).reshape(2, 3),
+        "list": [1, 2.5, None, "x", {"k": torch.ones(2, dtype=torch.uint8)}],
+        "inf": float("inf"),
+        3: {"n": True},
+    }
+    save_checkpoint(tmp_path, {**state, "step": 1})
+    save_checkpoint(tmp_path, {**state, "step": 2})
+    loaded, skipped = load_checkpoint(tmp_path)
+    assert not skipped
+    assert loaded["step"] == 2
+    assert torch.equal(loaded["a"], state["a"])
+    assert torch.equal(loaded["list"][4]["k"], torch.ones(2, dtype=torch.uint8))
+    assert loaded[3] == {"n": True}
+    assert loaded["inf"] == float("inf")
+    newest = tmp_path / NAME
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    loaded, skipped = load_checkpoint(tmp_path)
+    assert loaded["step"] == 1
+    assert "damaged" in skipped[0]
+    (tmp_path / NAME).with_suffix(".safetensors.1").write_bytes(b"torn")
+    with pytest.raises(TrainingError) as error:
+        load_checkpoint(tmp_path)
+    assert error.value.code == "E404"
+    assert load_checkpoint(tmp_path / "none") is None
+
+
+def test_a_bundle_holds_no_code_and_no_pickle(people, tmp_path):
+    path = train(tiny(), table=people, target=["rich"], out=tmp_path / "m")
+    assert {file.suffix for file in path.iterdir()} == {".json", ".yaml", ".onnx", ".safetensors", ".html", ".jsonl"}
+    text = "".join(f.read_text() for f in path.iterdir() if f.suffix in {".json", ".yaml", ".jsonl"})
+    assert str(Path.cwd()) not in text
+    assert json.loads((path / "manifest.json").read_text())["lineage"]["rows"]["train"] == 255
+
+
+def test_memory_tables_of_every_kind(people, tmp_path):
+    import deepwright as dw
+
+    pandas = people.frame.to_pandas()
+    model = dw.train(pandas, target="rich", recipe=TINY, out=tmp_path / "m", listener=lambda event: None)
+    assert type(model.predict(pandas)).__module__.startswith("pandas")
+    for data in (people.frame, people.frame.to_dict(as_series=False), people.frame.to_arrow(), Table(people.frame)):
+        assert model.predict(data)["rich"].to_list() == model.predict(pandas)["rich"].to_list()
+    assert model.predict({"age": [40]}).height == 1
+    assert "roc_auc" in model.metrics["rich"]
+    assert "rich" in repr(model)
+    assert "<table>" in model._repr_html_()
