@@ -43,11 +43,13 @@ def check(page: Path) -> tuple[int, list[str]]:
                 continue
             count += 1
             place = f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, match.start('code')) + 1}"
+            began = time.monotonic()
             try:
                 result = run(match["language"], match["code"], folder)
             except subprocess.TimeoutExpired:
                 failures.append(f"{place}: took longer than {LIMIT} s")
                 continue
+            print(f"{place}  {time.monotonic() - began:.1f} s", flush=True)
             if result.returncode:
                 failures.append(f"{place}: exit {result.returncode}\n{result.stdout[-1500:]}{result.stderr[-3000:]}")
     return count, failures

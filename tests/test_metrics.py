@@ -24,7 +24,7 @@ from deepwright.metrics import (
 
 KINDS = tuple(METRICS)
 SEEDS = st.integers(0, 2**32 - 1)
-CASES = settings(max_examples=40, deadline=None)
+CASES = settings(max_examples=25, deadline=None)
 
 
 def facts_of(kind, classes=3, rows=100):

@@ -114,9 +114,9 @@ def test_numbers(value, text):
 
 
 def test_words():
-    assert percent(0.0) == "0\u00a0%"
-    assert percent(0.056) == "5.6\u00a0%"
-    assert percent(0.76) == "76\u00a0%"
+    assert percent(0.0) == "0 %"
+    assert percent(0.056) == "5.6 %"
+    assert percent(0.76) == "76 %"
     assert duration(0.42) == "0.42 s"
     assert duration(192) == "3 min 12 s"
     assert duration(7500) == "2 h 5 min"

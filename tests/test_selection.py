@@ -95,6 +95,13 @@ def test_bins():
     assert np.bincount(wide).tolist() == [0] + [100] * 10
 
 
+def test_a_point_mass_is_a_bin_of_its_own():
+    codes = binned(pl.Series("x", [0.0] * 97 + [5.0, 6.0, 7.0] + [-1.0, -2.0]), "number", bins=20)
+    assert len(set(codes[:97])) == 1
+    assert not set(codes[:97]) & set(codes[97:])
+    assert codes[97] > codes[0] > codes[-1]
+
+
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=30))
 def test_value_codes_are_by_first_appearance(values):
     codes, counts = value_codes(pl.Series("x", values, dtype=pl.String))

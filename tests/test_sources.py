@@ -284,6 +284,7 @@ def test_an_unclosed_quote_is_named_by_its_line():
     assert "line 3" in str(error)
     assert '"open' in error.problems[0].got
     assert "line 2" in str(refused(lambda: csv('a,b\n"x"y,2,3\n4,5\n'), "E209"))
+    assert "line 2" in str(refused(lambda: csv('a,b\n1,"x\n2,y\n'), "E209")), "complete lines or not: commas call for quotes"
 
 
 def test_quotes_that_are_plain_signs():
@@ -365,7 +366,9 @@ def test_files_without_rows():
 
 def test_a_wrong_separator():
     assert 'separator: ";"' in str(refused(lambda: csv("a;b\n1;2\n3;4\n", separator=","), "E211"))
-    assert csv("a b\nc d\n").columns == ["a b"]
+    assert csv("a b\nc d e\nf g\n").columns == ["a b"]
+    assert csv('text\nhello, you\n"a, b"\nc;d\n').frame["text"].to_list() == ["hello, you", "a, b", "c;d"]
+    assert csv("A11 6 x\nA12 7 y\nA11 8 z\n").frame.row(2) == ("A11", "8", "z")
 
 
 def test_decimal_commas():

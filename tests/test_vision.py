@@ -256,6 +256,17 @@ def test_normalisations_and_activations(norm):
         assert build(part, facts(16))({"image": pictures(2, 16)}).isfinite().all()
 
 
+def test_a_strided_1x1_convolution_is_exact_and_does_not_crash():
+    layer = Layer.parse({"type": "conv2d", "channels": 8, "kernel": 1, "stride": [2, 3], "bias": False})
+    module, shape = layer.build((4, 28, 28))
+    maps = torch.randn(16, 4, 28, 28).contiguous(memory_format=torch.channels_last).requires_grad_()
+    outputs = module.to(memory_format=torch.channels_last)(maps)
+    assert outputs.shape == (16, *shape) == (16, 8, 14, 10)
+    outputs.sum().backward()
+    weight = module[-1].weight.detach().view(8, 4)
+    torch.testing.assert_close(outputs, torch.einsum("oc,bchw->bohw", weight, maps.detach()[:, :, ::2, ::3]))
+
+
 def test_encoders_of_pictures_refuse_a_table():
     for part in (CNN(), ResNet()):
         with pytest.raises(RecipeError, match="E108"):
@@ -302,10 +313,10 @@ def test_exported_graph_agrees_for_any_batch(part, size):
     file = io.BytesIO()
     program = torch.onnx.export(
         module,
-        ({"image": pictures(2, *size)},),
+        kwargs={"inputs": {"image": pictures(2, *size)}},
+        dynamic_shapes={"inputs": {"image": {0: torch.export.Dim("rows")}}},
         dynamo=True,
         verbose=False,
-        dynamic_shapes=({"image": {0: torch.export.Dim("rows")}},),
     )
     program.save(file)
     session = onnxruntime.InferenceSession(file.getvalue())

@@ -158,8 +158,6 @@ def date_formats(known: pl.Series) -> list[str]:
     """Return the formats that read most of a sample of texts without nulls (more than half), equally good ones together."""
     sample = known.unique(maintain_order=True)
     sample = sample.gather_every(max(1, len(sample) // _SAMPLE))
-    if not sample.str.contains(r"\d").all() and not sample.str.contains(r"\d").mean():
-        return []
     counts = {form: len(sample) - parse_dates(sample, form).null_count() for form in _plausible(sample)}
     most = max(counts.values(), default=0)
     # the sample may miss the one value that tells day from month, so that near rivals are kept for the whole column to decide

@@ -97,14 +97,16 @@ def read_delimited(data: bytes, dialect: Dialect, where: str) -> tuple[pl.DataFr
 
 
 def _sniff(reader: _Reader, dialect: Dialect) -> str:
-    """Return the separator that divides the records most evenly, and of those into the most fields."""
+    """Return the separator that divides the records most evenly, and of those into the most fields.
+
+    Blanks are tried last, and only if they divide every line alike: texts hold blanks too.
+    """
     sample = reader.data[:_SNIFF]
     if len(sample) < len(reader.data):
         sample = sample[: sample.rfind(b"\n") + 1] or sample
     best, found = (0.0, 0), ","
     for separator in SEPARATORS:
-        quotes = ('"', "") if dialect.quote is None else (dialect.quote,)
-        for quote in quotes:
+        for quote in ('"', "") if dialect.quote is None else (dialect.quote,):
             layout = lay_out(sample, separator, quote) or lay_out_exactly(sample, separator, quote)
             if layout is None:
                 continue
@@ -112,8 +114,13 @@ def _sniff(reader: _Reader, dialect: Dialect) -> str:
             if layout.width > 1 and (round(layout.even, 2), layout.width) > best:
                 best, found = (round(layout.even, 2), layout.width), separator
     if best[1] == 0:
+        blanks = lay_out(sample, " ", "")
+        if blanks is not None and len(blanks.starts) > 2 and blanks.width > 1 and blanks.even == 1.0:
+            reader.notes.append(Note("separator", "fields are separated by single blanks"))
+            return " "
         reader.notes.append(Note("separator", "one column: none of , ; tab | divides the lines"))
-    elif found != ",":
+        return next((sign for sign in SEPARATORS if sign.encode() not in reader.data), found)
+    if found != ",":
         reader.notes.append(Note("separator", f"fields are separated by {_sign(found)}"))
     return found
 
@@ -124,6 +131,8 @@ def _sign(separator: str) -> str:
 
 def _laid_out(reader: _Reader, dialect: Dialect, separator: str) -> tuple[str, Layout, bool]:
     """Return the quote sign, the layout, and whether the text is regular, so that the fast parser reads it.
+
+    Between tabs, quotes are often plain signs: they are taken so if all lines are complete rows that way and only that way.
 
     Raises:
         DataError: A quote is not closed, or quotes can be read in two ways that both fit (E209).
@@ -138,14 +147,12 @@ def _laid_out(reader: _Reader, dialect: Dialect, separator: str) -> tuple[str, L
     layout = quoted or lay_out_exactly(reader.data, separator, quote)
     kept = _commented(reader, dialect, layout) if layout is not None else None
     quoted_fits = kept is not None and _without_blank(reader, kept, say=False).even == 1.0
-    if quoted_fits and layout is not None and kept is not None and len(layout.starts) == reader.lines:
-        return quote, kept, quoted is not None  # every line is a record: no doubt
-    plain = lay_out(reader.data, separator, "")
+    doubtful = layout is None or not quoted_fits or len(layout.starts) < reader.lines
+    plain = lay_out(reader.data, separator, "") if separator == "\t" and doubtful else None
     literal = _commented(reader, dialect, plain) if plain is not None else None
-    literal_fits = literal is not None and literal.width > 1 and _without_blank(reader, literal, say=False).even == 1.0
-    if quoted_fits and literal_fits and layout is not None:
-        raise _ambiguous(reader, layout)
-    if literal_fits and literal is not None:
+    if literal is not None and literal.width > 1 and _without_blank(reader, literal, say=False).even == 1.0:
+        if quoted_fits and layout is not None:
+            raise _ambiguous(reader, layout)
         reader.notes.append(Note("quote", 'the quotes (") are plain signs of the texts', reader.data.count(b'"')))
         return "", literal, True
     if kept is None:

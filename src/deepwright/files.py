@@ -39,6 +39,7 @@ BOMB_RATIO = 200
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _COMPRESSIONS = (".gz", ".bz2", ".xz")
 _ASIDE = re.compile(r"readme|licen[cs]e|^_|^about")
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
 
@@ -84,8 +85,10 @@ def source_line(kind: str, path: str, **fields: object) -> str:
 
 
 def _plain(value: object) -> str:
-    text = str(value)
-    return text if isinstance(value, str) and text.replace("-", "").replace("_", "").isalnum() else json.dumps(value, default=str)
+    """Return a value as YAML of a flow mapping: a plain word where that is safe, else JSON, which is YAML too."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z/][\w./-]*", value) and value.lower() not in _WORDS:
+        return value
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def find(path: str) -> tuple[Path, str]:

@@ -47,6 +47,7 @@ _MARKERS = {
     "na",
 }
 _MARKER_NUMBERS = (-999.0, -9999.0, -99999.0)
+_MANY_VALUES = 1000
 _PUNCTUATION = " .,;:!?'\"`"
 
 
@@ -261,13 +262,13 @@ def classes(column: pl.Series) -> Iterator[Finding]:
     if len(counts) < 2:
         return
     if short:
-        named = ", ".join(f"{label!r} {_rows(count)}" for label, count in short[:5]) + (", …" if len(short) > 5 else "")
+        named = ", ".join(f"{label[:40]!r} {_rows(count)}" for label, count in short[:5]) + (", …" if len(short) > 5 else "")
         text = f"{name}: {len(short)} {'class has' if len(short) == 1 else 'classes have'} fewer than {SHORT_CLASS} rows: {named}"
         yield Finding(code="class_shortage", severity="warn", columns=(name,), text=text)
     (most, many), (least, few) = counts[0], counts[-1]
     if many >= 10 * few:
         total = sum(count for _, count in counts)
-        text = f"{name} is imbalanced: {most!r} {percent(many / total)}, {least!r} {percent(few / total)}"
+        text = f"{name} is imbalanced: {most[:40]!r} {percent(many / total)}, {least[:40]!r} {percent(few / total)}"
         fix = recipe_line({"training": {"balance": "weights"}})
         yield Finding(code="imbalance", severity="info", columns=(name,), text=text, fix=fix)
 
@@ -299,7 +300,9 @@ def inconsistent_categories(frame: pl.DataFrame, types: Mapping[str, str]) -> It
     for name, type_ in types.items():
         if frame.schema[name] != pl.String or type_ not in ("category", "binary", "ordinal"):
             continue
-        counts = dict(frame[name].drop_nulls().value_counts(sort=True).head(1000).iter_rows())
+        counts = dict(frame[name].drop_nulls().value_counts(sort=True).iter_rows())
+        if len(counts) > _MANY_VALUES:
+            continue
         groups: dict[str, list[str]] = {}
         for value in counts:
             groups.setdefault(_canonical(value), []).append(value)

@@ -182,7 +182,9 @@ def _series(name: str, cells: list[Any], where: str) -> tuple[pl.Series, list[No
     kinds = {type(cell) for cell in cells if cell is not None}
     if kinds <= {int, float} or len(kinds) <= 1:
         try:
-            return pl.Series(name, cells, dtype=pl.Float64 if float in kinds else None, strict=False), []
+            column = pl.Series(name, cells, dtype=pl.Float64 if float in kinds else None, strict=False)
+            if str(column.dtype) not in ("Int128", "UInt128"):
+                return column, []
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
             pass  # integers beyond 64 bits and objects of unknown classes: as text
     texts = [cell if cell is None or isinstance(cell, str) else _text(cell) for cell in cells]

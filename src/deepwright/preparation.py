@@ -160,7 +160,8 @@ def check_labels(data: DataPath, known: Table | None, table: Table) -> None:
 
 def _declared(recipe: Recipe, table: Table) -> tuple[Recipe, Table, list[Note], list[dict[str, str]]]:
     """Complete the columns: constructed ones, inferred inputs, and rows without any output left out."""
-    derived = derive(table, recipe.data.derive)
+    # Only the types of constructed columns matter here: rows are cleaned, and made anew, when they are encoded.
+    derived = derive(table, recipe.data.derive, on_error="missing")
     recipe, more = resolve_columns(recipe, derived)
     notes = [*table.notes, *more]
     columns = [{"name": n, "type": f.type_name(), "role": "input"} for n, f in recipe.inputs.items()]

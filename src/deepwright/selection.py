@@ -140,7 +140,9 @@ def _quantile_codes(values: NDArray[np.float64], bins: int) -> Codes:
     known = np.isfinite(values)
     codes = np.zeros(len(values), np.int64)
     if known.any():
-        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, bins + 1)[1:-1]))
+        edges, times = np.unique(np.quantile(values[known], np.linspace(0, 1, bins + 1)[1:-1]), return_counts=True)
+        # a point mass fills several quantiles: it is a bin of its own, apart from what lies above it
+        edges = np.union1d(edges, np.nextafter(edges[times > 1], np.inf))
         distinct = np.unique(values[known][:100_000])
         if len(distinct) <= bins:
             # few values: each its own bin, whatever its share

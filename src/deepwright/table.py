@@ -101,7 +101,7 @@ def tidy(table: Table, *, strip: bool = True, missing: Sequence[str] | None = No
 def fingerprint(table: Table) -> str:
     """Return the SHA-256 (hex) of the columns' names, dtypes and values in their order; notes and the name do not count.
 
-    The same on every machine and in every version of Polars: it hashes plain values, not a library's memory layout.
+    The same on every machine: it hashes plain little-endian values, not the layout of a library's memory.
     """
     digest = hashlib.sha256()
     for column in table.frame.get_columns():

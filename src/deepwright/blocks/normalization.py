@@ -22,14 +22,14 @@ def normalization(name: NormalizationName, width: int) -> nn.Module:
     """
     from torch import nn
 
-    from deepwright.blocks.batchnorm import VectorBatchNorm
+    from deepwright.blocks.norms import RMSNorm, VectorBatchNorm
 
     if name == "batch":
         return VectorBatchNorm(width)
     if name == "layer":
         return nn.LayerNorm(width)
     if name == "rms":
-        return nn.RMSNorm(width, eps=1e-6)
+        return RMSNorm(width, eps=1e-6)
     return nn.Identity()
 
 
@@ -41,7 +41,7 @@ def map_normalization(name: MapNormalizationName, channels: int, groups: int = 3
     """
     from torch import nn
 
-    from deepwright.blocks.batchnorm import MapBatchNorm
+    from deepwright.blocks.norms import MapBatchNorm
 
     if name == "batch":
         return MapBatchNorm(channels)

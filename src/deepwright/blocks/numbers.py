@@ -24,6 +24,8 @@ RANK_REACH = math.sqrt(3.0)
 OPEN_REACH = 4.0
 """How many widths of the outermost bin a value beyond the edges counts at most, so that an outlier does not swamp its row."""
 
+_FINITE = 1e30
+
 
 class PiecewiseLinearEncoding(nn.Module):
     """Piecewise-linear encoding (arXiv 2203.05556, eq. 1): (B, N) → (B, N, T), zero beyond a column's own bins.
@@ -67,7 +69,8 @@ class PiecewiseLinearEncoding(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Encode."""
-        x = torch.where(torch.isnan(numbers), self.baseline, numbers)
+        # Infinity times the zero of the padding would be NaN.
+        x = torch.where(torch.isnan(numbers), self.baseline, numbers).clamp(-_FINITE, _FINITE)
         return torch.clamp((x.unsqueeze(-1) - self.lo) * self.inverse, min=self.least, max=self.most)
 
 
@@ -181,18 +184,21 @@ class PiecewiseLinearEmbeddings(nn.Module):
         self.bend = bend
         self.encoding = PiecewiseLinearEncoding(numbers)
         self.values = NumberValues(numbers)
-        self.flags = _Flags(numbers)
+        self.flags = _Flags(numbers) if any(n.missing for n in numbers) else None
         self.slope = nn.Parameter(uniform_(torch.empty(len(numbers), width), width))
         self.offset = nn.Parameter(uniform_(torch.empty(len(numbers), width), width))
-        self.columns = _ColumnLinear(len(numbers), 1 + (self.encoding.bins if bend else 0), width)
+        # A slot for each bin and one for the missing flag; nothing where there is neither.
+        slots = (self.encoding.bins if bend else 0) + any(n.missing for n in numbers)
+        self.columns = _ColumnLinear(len(numbers), slots, width) if slots else None
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Embed."""
         encoded = self.encoding(numbers)
         linear = torch.addcmul(self.offset, self.values(encoded).unsqueeze(-1), self.slope)
-        flags = self.flags(numbers)
-        embedded: Tensor = linear + self.columns(torch.cat([encoded, flags], -1) if self.bend else flags)
-        return embedded
+        slots = [encoded] if self.bend else []
+        if self.flags is not None:
+            slots.append(self.flags(numbers))
+        return linear if self.columns is None else linear + self.columns(torch.cat(slots, -1))
 
 
 class PeriodicEmbeddings(nn.Module):

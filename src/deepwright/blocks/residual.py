@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from deepwright.blocks.activations import ActivationName, activation
-from deepwright.blocks.convolution import convolution, initialize_convolutions
+from deepwright.blocks.convolution import convolution, initialize_convolutions, padded
 from deepwright.blocks.normalization import MapNormalizationName
+from deepwright.blocks.shapes import slide
 
 
 class Residual(nn.Module):
@@ -109,7 +110,7 @@ def _start_as_identity(last: nn.Module) -> None:
 
 
 def compact_network(
-    channels: int,
+    shape: tuple[int, int, int],
     widths: Sequence[int],
     *,
     patch: int,
@@ -124,20 +125,23 @@ def compact_network(
     whose weights are most, has no skips.
 
     Args:
-        channels: Channels of the pictures.
+        shape: (C, H, W) of the pictures.
         widths: Channels of each stage.
-        patch: By how much the stem divides the size; its windows overlap by half.
+        patch: By how much the stem divides the size. Its windows overlap by half up to 4, and not where they would be larger, since
+            the stem alone would cost more than all the rest.
         depth: Residual convolutions in each stage but the last.
         norm: The normalisation.
         act: The activation.
     """
-    stem = convolution(channels, widths[0], 2 * patch if patch > 1 else 3, patch, norm=norm, act=act)
-    layers: list[nn.Module] = [stem]
-    for stage, width in enumerate(widths):
+    channels, height, width = shape
+    kernel = 3 if patch == 1 else 2 * patch if patch <= 4 else patch
+    inside, layers = padded((slide(height, kernel, patch, "same"), slide(width, kernel, patch, "same")))
+    layers.append(convolution(channels, widths[0], kernel, patch, padding=inside, norm=norm, act=act))
+    for stage, outputs in enumerate(widths):
         if stage:
-            layers += [nn.MaxPool2d(3, 2, 1), convolution(widths[stage - 1], width, 3, norm=norm, act=act)]
+            layers += [nn.MaxPool2d(3, 2, 1), convolution(widths[stage - 1], outputs, 3, norm=norm, act=act)]
         if stage < len(widths) - 1 or stage == 0:
-            layers += [Residual(convolution(width, width, 3, norm=norm, act=act)) for _ in range(depth)]
+            layers += [Residual(convolution(outputs, outputs, 3, norm=norm, act=act)) for _ in range(depth)]
     network = nn.Sequential(*layers)
     initialize_convolutions(network)
     return network

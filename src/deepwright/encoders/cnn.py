@@ -60,7 +60,8 @@ class CNN(Encoder):
         side = max(image.height, image.width)
         patch = self.patch or _patch(side)
         widths = self.channels or _widths(-(-side // patch), self.width)
-        body = compact_network(image.channels, widths, patch=patch, depth=self.depth, norm=self.norm, act=self.activation)
+        shape = (image.channels, image.height, image.width)
+        body = compact_network(shape, widths, patch=patch, depth=self.depth, norm=self.norm, act=self.activation)
         return Pipeline(ImageInput(image.mean, image.std), body, GlobalPool(self.pool), widths[-1], self.dropout)
 
     @classmethod

@@ -50,7 +50,7 @@ class Conv2d(Layer):
         from torch import nn
 
         from deepwright.blocks.activations import activation
-        from deepwright.blocks.convolution import padded
+        from deepwright.blocks.convolution import padded, strided
         from deepwright.blocks.normalization import map_normalization
 
         channels = expect_map("conv2d", shape)[0]
@@ -64,8 +64,10 @@ class Conv2d(Layer):
             )
         windows = slide_map("conv2d", shape, self.kernel, self.stride, self.padding)
         inside, modules = padded(windows)
+        step, before = strided(self.kernel, self.stride)
+        modules += before
         bias = self.bias and not self.batch_norm
-        modules.append(nn.Conv2d(channels, self.channels, self.kernel, self.stride, inside, groups=self.groups, bias=bias))
+        modules.append(nn.Conv2d(channels, self.channels, self.kernel, step, inside, groups=self.groups, bias=bias))
         if self.batch_norm:
             modules.append(map_normalization("batch", self.channels))
         if self.activation != "none":

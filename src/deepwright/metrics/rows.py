@@ -112,7 +112,7 @@ class Rows:
     @cached_property
     def bins(self) -> Ints:
         """The calibration bin of each row, 0 … BINS - 1, (B,)."""
-        return np.minimum((self.confidence[0] * BINS).astype(np.int64), BINS - 1)
+        return np.clip((self.confidence[0] * BINS).astype(np.int64), 0, BINS - 1)
 
     @cached_property
     def by_target(self) -> Groups:

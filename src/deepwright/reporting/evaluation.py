@@ -244,7 +244,10 @@ def _worst(report: OutputReport, frame: pl.DataFrame | None) -> Markup:
 
 
 def _is_picture(dtype: pl.DataType) -> bool:
-    return dtype == pl.Binary or isinstance(dtype, pl.Array)
+    inner: Any = dtype
+    while isinstance(inner, pl.Array):
+        inner = inner.inner
+    return dtype == pl.Binary or (isinstance(dtype, pl.Array) and inner == pl.UInt8)
 
 
 def _pixels(value: Any) -> Any:
@@ -254,7 +257,7 @@ def _pixels(value: Any) -> Any:
 def _caption(report: OutputReport, row: Mapping[str, Any]) -> Markup:
     """Return ``predicted "3" (0.98), actually "8"`` for a picture."""
     guess, sure = row.get("predicted"), row.get(f"predicted:{row.get('predicted')}")
-    share = f" ({percent(sure)})" if isinstance(sure, float) and 0 <= sure <= 1 else ""
+    share = f" ({percent(sure)})".replace(" %", "\u00a0%") if isinstance(sure, float) and 0 <= sure <= 1 else ""
     lines = [
         tag("div", "predicted ", tag("b", _text(guess)), share),
         tag("div", "actually ", tag("b", _text(row.get(report.name)))),

@@ -111,7 +111,7 @@ def _card(column: ColumnProfile, profile: Profile) -> Markup:
         [
             heading(column.name),
             *marks,
-            _chart(column, profile.rows),
+            _chart(column),
             mapping(lines),
             why,
             *notes,
@@ -120,13 +120,13 @@ def _card(column: ColumnProfile, profile: Profile) -> Markup:
     )
 
 
-def _chart(column: ColumnProfile, rows: int) -> Markup:
+def _chart(column: ColumnProfile) -> Markup:
     if column.numbers is not None:
         n = column.numbers
         return charts.histogram(n.edges, n.counts, title="Distribution", y_label="rows", size=_SMALL)
     if column.top and column.top[0].count > 1:
         names = [top.value for top in column.top]
-        texts = [percent(top.count / rows) if rows else "" for top in column.top]
+        texts = [percent(top.share) for top in column.top]
         return charts.bars(
             names, [float(top.count) for top in column.top], title="Most frequent values", texts=texts, wide=_SMALL[0]
         )

@@ -82,10 +82,10 @@ def _trim(text: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in [0, 1] as a percentage: ``"0 %"``, ``"0.04 %"``, ``"5.6 %"``, ``"76 %"``, the space unbreakable."""
+    """Return a share in [0, 1] as a percentage: ``"0 %"``, ``"0.04 %"``, ``"5.6 %"``, ``"76 %"``."""
     value = 100 * share
     places = 0 if value == 0 or value >= 10 else 1 if value >= 1 else 2
-    return f"{value:.{places}f}\u00a0%"
+    return f"{value:.{places}f} %"
 
 
 def duration(seconds: float) -> str:

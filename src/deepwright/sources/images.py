@@ -44,7 +44,7 @@ class Images(Source):
             DataError: The path is missing or damaged (E20x), or does not hold pictures in folders of classes (E216).
         """
         sides, labels, others, validation = self._sides()
-        side = self.split or ("train" if "train" in sides else "all")
+        side: str = self.split or ("train" if "train" in sides else next(iter(sides)))
         names = sides.get(side, [])
         if not names:
             found = ", ".join(sides) or "none"

@@ -52,7 +52,7 @@ def _train(network: torch.nn.Module, optimizer: torch.optim.Optimizer, steps: ra
             group["lr"] = group["initial_lr"] * (1.0 - step / 1000)
         loss = (network(batch).squeeze(1) - batch.mean((1, 2, 3)) * 6).square().mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         losses.append(loss.item())
     return losses

@@ -1,4 +1,4 @@
-"""Batch normalisation (arXiv 1502.03167) that survives a training batch with one value a channel."""
+"""Normalisations where torch's own fail: on a training batch with one value a channel, and in mixed precision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 
 class VectorBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of vectors (B, D); a lone row, which has no variance, is normalised by the running statistics."""
+    """Batch normalisation (arXiv 1502.03167) of vectors (B, D); a lone row, without variance, takes the running statistics."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
         """Normalise (B, D)."""
@@ -20,6 +20,14 @@ class MapBatchNorm(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
         """Normalise (B, C, H, W)."""
         return _by_running(self, input) if _is_lone(self, input) else super().forward(input)
+
+
+class RMSNorm(nn.RMSNorm):
+    """Division by the root mean square (arXiv 1910.07467), in the precision of its weight under autocast too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (…, D)."""
+        return super().forward(x.to(self.weight.dtype))
 
 
 def _is_lone(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> bool:
