@@ -132,6 +132,14 @@ def test_missing_values_take_the_baseline_and_infinite_ones_the_ends():
     assert encoded[1].tolist() == [[1.0, 1 + OPEN_REACH], [0.0, 0.0]]
 
 
+def test_edges_as_near_as_floats_can_be_stay_finite():
+    near = (0.0, float(np.nextafter(np.float32(0), np.float32(1))), 1.0)
+    encoded = PiecewiseLinearEncoding([NumberFacts("a", "piecewise", near)])(torch.tensor([[0.0], [1e-45], [1.0], [-1e4]]))
+    assert torch.isfinite(encoded).all()
+    assert encoded[0, 0].tolist() == [0.0, 0.0]
+    assert encoded[2, 0, 1] == 1.0
+
+
 @settings(max_examples=60, deadline=None)
 @given(edges=_edges(), value=st.floats(-100, 100))
 def test_quantile_view_is_the_interpolated_rank(edges, value):

@@ -220,7 +220,7 @@ def macs(module, about):
 
 @pytest.mark.parametrize("size", [(28, 28, 1), (32, 32, 3), (64, 64, 3), (128, 128, 3), (224, 224, 3), (512, 512, 3)], ids=str)
 def test_the_cost_of_a_cnn_hardly_depends_on_the_size(size):
-    assert macs(build(CNN(), facts(*size)), facts(*size)) < 40e6
+    assert macs(build(CNN(), facts(*size)), facts(*size)) < 45e6
 
 
 def test_the_default_cnn_stays_cheap():

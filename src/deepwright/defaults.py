@@ -145,7 +145,7 @@ def _training(training: Training, rows: int, *, pictures: bool) -> Training:
     if training.batch is None:
         chosen["batch"] = 128 if pictures and rows < 20_000 else 256 if pictures or rows >= 5_000 else 64 if rows >= 500 else 16
     if training.epochs is None and training.steps is None and training.budget is None:
-        chosen["epochs"] = (10 if rows >= 20_000 else 30) if pictures else (40 if rows >= 5_000 else 100)
+        chosen["epochs"] = (10 if rows >= 20_000 else 30) if pictures else (20 if rows >= 20_000 else 40 if rows >= 5_000 else 100)
     if training.optimizer is None:
         chosen["optimizer"] = Optimizer.parse({"type": "adamw", "lr": 2e-3, "weight_decay": 0.02 if pictures else 3e-4})
     if training.schedule is None:

@@ -118,6 +118,9 @@ def _sniff(reader: _Reader, dialect: Dialect) -> str:
         if blanks is not None and len(blanks.starts) > 2 and blanks.width > 1 and blanks.even == 1.0:
             reader.notes.append(Note("separator", "fields are separated by single blanks"))
             return " "
+        first = sample.lstrip(b"\n").partition(b"\n")[0].decode(errors="ignore")
+        if any(sign in first for sign in SEPARATORS):
+            return max(SEPARATORS, key=first.count)  # a header of several names above rows that are cut short: to be refused
         reader.notes.append(Note("separator", "one column: none of , ; tab | divides the lines"))
         return next((sign for sign in SEPARATORS if sign.encode() not in reader.data), found)
     if found != ",":
@@ -264,7 +267,7 @@ def _check_width(reader: _Reader, dialect: Dialect, separator: str, layout: Layo
             reader.text(layout, i)[:80],
             fix=f"quote the fields that hold {_sign(separator)}"
             if layout.fields[i] > expected
-            else "write the fields that are lacking",
+            else 'write the fields that are lacking, or declare another separator ("\\t" if every line is one text)',
         )
         for i in bad[:10].tolist()
     ]

@@ -24,6 +24,9 @@ RANK_REACH = math.sqrt(3.0)
 OPEN_REACH = 4.0
 """How many widths of the outermost bin a value beyond the edges counts at most, so that an outlier does not swamp its row."""
 
+PERIODIC_REACH = 16.0
+"""The largest magnitude that periodic embeddings tell apart: columns without edges reach the wire as far as 10,000 deviations."""
+
 _FINITE = 1e30
 
 
@@ -57,7 +60,7 @@ class PiecewiseLinearEncoding(nn.Module):
             # In double precision: the difference of two near edges must not round to zero.
             bounds = torch.tensor(own, dtype=torch.float64)
             lo[row, :count] = bounds[:-1].float()
-            inverse[row, :count] = (1.0 / (bounds[1:] - bounds[:-1])).float()
+            inverse[row, :count] = (1.0 / (bounds[1:] - bounds[:-1])).clamp(max=_FINITE).float()
             most[row, :count] = 1.0
             if len(facts.edges) < 2:
                 least[row, 0], most[row, 0] = -math.inf, math.inf
@@ -65,11 +68,11 @@ class PiecewiseLinearEncoding(nn.Module):
                 least[row, 0], most[row, count - 1] = -OPEN_REACH, 1.0 + OPEN_REACH
         for name, values in (("lo", lo), ("inverse", inverse), ("least", least), ("most", most)):
             self.register_buffer(name, values, persistent=False)
-        self.register_buffer("baseline", torch.tensor([n.baseline for n in numbers]), persistent=False)
+        self.register_buffer("baseline", torch.tensor([float(n.baseline) for n in numbers]), persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Encode."""
-        # Infinity times the zero of the padding would be NaN.
+        # Infinity times a zero, that of the padding or of an edge, would be NaN: everything stays finite.
         x = torch.where(torch.isnan(numbers), self.baseline, numbers).clamp(-_FINITE, _FINITE)
         return torch.clamp((x.unsqueeze(-1) - self.lo) * self.inverse, min=self.least, max=self.most)
 
@@ -233,7 +236,8 @@ class PeriodicEmbeddings(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Embed."""
-        values = self.values(self.encoding(numbers))
+        # Far out, an angle turns so fast that the last bits of a float decide the wave.
+        values = self.values(self.encoding(numbers)).clamp(-PERIODIC_REACH, PERIODIC_REACH)
         angle = 2.0 * math.pi * values.unsqueeze(-1) * self.frequency  # (B, N, frequencies)
         waves = torch.cat([torch.cos(angle), torch.sin(angle), self.flags(numbers)], -1)
         embedded: Tensor = self.act(self.mix(waves) + self.bias)

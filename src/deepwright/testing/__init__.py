@@ -1,7 +1,7 @@
 """Conformance suites, one per family, for this package's parts and those of plugins (floor 8; needs pytest).
 
-A suite is a list of checks, each a function of one part's class; discovery finds the parts, plugins included, so that a new
-file is tested with no test edited::
+A suite is a list of checks, each a function of one part's class (for encoders, fusions, heads and losses of one part, so that
+any configuration can be checked); discovery finds the parts, plugins included, so that a new file is tested with no test edited::
 
     from deepwright.testing import features, parts
 

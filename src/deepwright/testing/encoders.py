@@ -128,4 +128,14 @@ CHECKS: tuple[Callable[[Encoder], None], ...] = (
     check_half_precision,
     check_export,
 )
-"""All checks of this suite."""
+"""Every check of this suite."""
+
+
+def conforms(part: Encoder) -> None:
+    """Run every check on one part.
+
+    Raises:
+        AssertionError: The part breaks the contract of its family.
+    """
+    for check in CHECKS:
+        check(part)

@@ -90,4 +90,14 @@ CHECKS: tuple[Callable[[Fusion], None], ...] = (
     check_determinism,
     check_export,
 )
-"""All checks of this suite."""
+"""Every check of this suite."""
+
+
+def conforms(part: Fusion) -> None:
+    """Run every check on one part.
+
+    Raises:
+        AssertionError: The part breaks the contract of its family.
+    """
+    for check in CHECKS:
+        check(part)

@@ -123,4 +123,14 @@ CHECKS: tuple[Callable[[Head], None], ...] = (
     check_initial_bias,
     check_export,
 )
-"""All checks of this suite."""
+"""Every check of this suite."""
+
+
+def conforms(part: Head) -> None:
+    """Run every check on one part.
+
+    Raises:
+        AssertionError: The part breaks the contract of its family.
+    """
+    for check in CHECKS:
+        check(part)

@@ -88,4 +88,14 @@ def check_gradient(part: Loss) -> None:
 
 
 CHECKS: tuple[Callable[[Loss], None], ...] = (check_rows, check_minimum, check_gradient)
-"""All checks of this suite."""
+"""Every check of this suite."""
+
+
+def conforms(part: Loss) -> None:
+    """Run every check on one part.
+
+    Raises:
+        AssertionError: The part breaks the contract of its family.
+    """
+    for check in CHECKS:
+        check(part)
