@@ -70,7 +70,11 @@ def theirs(train: Table, test: Table, target: str) -> dict[str, float]:
         model = HistGradientBoostingClassifier(random_state=0).fit(x, y)
         p = model.predict_proba(frames[1].drop(columns=target))[:, 1]
         truth = (frames[1][target] == model.classes_[1]).to_numpy()
-        return {"figure": 1 - roc_auc_score(truth, p), "accuracy": float(((p > 0.5) == truth).mean()), "seconds": time.perf_counter() - began}
+        return {
+            "figure": 1 - roc_auc_score(truth, p),
+            "accuracy": float(((p > 0.5) == truth).mean()),
+            "seconds": time.perf_counter() - began,
+        }
     model = HistGradientBoostingRegressor(random_state=0).fit(x, y)
     p = model.predict(frames[1].drop(columns=target))
     return {"figure": root_mean_squared_error(frames[1][target], p), "seconds": time.perf_counter() - began}
@@ -100,7 +104,10 @@ def main() -> None:
         a, b = ours(train, test, target, arguments.settings), theirs(train, test, target)
         results[name] = {"deepwright": a, "hist_gradient_boosting": b, "ratio": a["figure"] / b["figure"]}
         more = f"   accuracy {a['accuracy']:.4f} vs {b['accuracy']:.4f}" if "accuracy" in a else ""
-        print(f"{name:20} {a['figure']:.5g} vs {b['figure']:.5g}   ratio {results[name]['ratio']:.4f}{more}   {a['seconds']:.0f} s", flush=True)
+        print(
+            f"{name:20} {a['figure']:.5g} vs {b['figure']:.5g}   ratio {results[name]['ratio']:.4f}{more}   {a['seconds']:.0f} s",
+            flush=True,
+        )
     if arguments.out:
         arguments.out.write_text(json.dumps(results, indent=2))
 

@@ -270,7 +270,11 @@ def test_an_existing_output_is_refused_before_any_work(people, tmp_path):
         (lambda f: f.with_columns(pl.lit(None, pl.String).alias("rich")), "rich", "E403"),
         (lambda f: f, "ric", "E107"),
         (lambda f: f.select("rich", "pay"), "rich", "E106"),
-        (lambda f: f.with_columns(pl.when(pl.col("gain") == 0).then(float("inf")).otherwise(pl.col("age")).alias("age")), "rich", "E221"),
+        (
+            lambda f: f.with_columns(pl.when(pl.col("gain") == 0).then(float("inf")).otherwise(pl.col("age")).alias("age")),
+            "rich",
+            "E221",
+        ),
     ],
 )
 def test_data_that_cannot_be_learnt_from(people, tmp_path, change, target, code):
