@@ -91,9 +91,13 @@ def test_overwrite_never_replaces_what_is_not_a_bundle(tmp_path):
 
 
 def test_a_failure_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), writing(tmp_path / "m", manifest={}) as scratch:
-        (scratch / "x").write_text("half")
-        raise RuntimeError
+    def fail():
+        with writing(tmp_path / "m", manifest={}) as scratch:
+            (scratch / "x").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

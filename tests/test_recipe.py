@@ -1,5 +1,6 @@
 """Recipes: one declaration in YAML, JSON and Python; all errors at once."""
 
+import contextlib
 import json
 
 import pytest
@@ -51,7 +52,7 @@ def test_all_errors_together_with_path_and_hint():
     with pytest.raises(RecipeError) as error:
         Recipe.parse(wrong, where="r.yaml")
     found = dict(codes(error)[::-1])
-    assert {code for code in found} == {"E102", "E103", "E104", "E105"}
+    assert set(found) == {"E102", "E103", "E104", "E105"}
     text = str(error.value)
     for part in (
         "r.yaml: training.epochs",
@@ -156,9 +157,7 @@ def test_schema_links_every_family():
     )
 )
 def test_anything_is_accepted_or_refused_properly(value):
-    try:
+    recipe = None
+    with contextlib.suppress(RecipeError):
         recipe = Recipe.parse(value)
-    except RecipeError as error:
-        assert error.problems
-        return
-    assert Recipe.parse(recipe.dump()) == recipe
+    assert recipe is None or Recipe.parse(recipe.dump()) == recipe

@@ -112,7 +112,9 @@ class Console:
             self._stream.flush()
 
     def _is_news(self, event: Event) -> bool:
-        """Return whether a plain log shall tell of it: once an epoch, or where there is none once a tenth."""
+        """Return whether a plain log shall tell of it: at the end of an epoch, or where there is none once a tenth."""
+        if "evaluated" in event.values:
+            return bool(event.values["evaluated"])
         mark = (event.stage, event.values.get("epoch", math.floor(10 * (event.done or 0.0))))
         if mark == self._mark:
             return False

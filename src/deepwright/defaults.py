@@ -27,12 +27,15 @@ HEADS: dict[TargetKind, str] = {
 """The usual head of each kind of output."""
 
 
-def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, ...]]:
+def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, ...], dict[str, str]]:
     """Declare every input and output column; what is left out is noted with its reason.
 
     Args:
         recipe: The user's recipe; ``inputs: {}`` and outputs by name alone are completed.
         table: The tidy training table, derived columns included.
+
+    Returns:
+        The recipe, a note for each column left out, and why each inferred column has its type.
 
     Raises:
         RecipeError: A declared column does not exist (E107); there is no output (E105) or no input left (E106).
@@ -56,7 +59,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
         *([recipe.data.weight] if recipe.data.weight else []),
         *([recipe.data.split.column] if recipe.data.split.column else []),
     }
-    inputs, notes = dict(recipe.inputs), []
+    inputs, notes, whys = dict(recipe.inputs), [], dict[str, str]()
     for name in table.columns if recipe.data.columns == "all" else ():
         if name in declared or name in left_out:
             continue
@@ -67,7 +70,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
         if reason:
             notes.append(Note("left_out", f"{name} is not an input: {reason}", column=name))
         else:
-            inputs[name] = Feature.parse(kind.type)
+            inputs[name], whys[name] = Feature.parse(kind.type), kind.why
     if not inputs:
         raise RecipeError(
             "E106", "no input is left", where="inputs", got="; ".join(note.text for note in notes), fix="declare at least one input"
@@ -77,7 +80,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
     # In the order of the table, whatever was declared: the same data give the same network.
     order = {name: index for index, name in enumerate(table.columns)}
     inputs = dict(sorted(inputs.items(), key=lambda item: order.get(item[0], len(order))))
-    return recipe.replace(data=data, inputs=inputs), tuple(notes)
+    return recipe.replace(data=data, inputs=inputs), tuple(notes), whys
 
 
 def target_feature(table: Table, name: str) -> tuple[Feature, Kind]:

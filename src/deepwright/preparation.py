@@ -162,10 +162,14 @@ def _declared(recipe: Recipe, table: Table) -> tuple[Recipe, Table, list[Note], 
     """Complete the columns: constructed ones, inferred inputs, and rows without any output left out."""
     # Only the types of constructed columns matter here: rows are cleaned, and made anew, when they are encoded.
     derived = derive(table, recipe.data.derive, on_error="missing")
-    recipe, more = resolve_columns(recipe, derived)
+    recipe, more, whys = resolve_columns(recipe, derived)
     notes = [*table.notes, *more]
-    columns = [{"name": n, "type": f.type_name(), "role": "input"} for n, f in recipe.inputs.items()]
-    columns += [{"name": n, "type": f.type_name(), "role": "output"} for n, f in recipe.outputs.items()]
+    sides = {"input": recipe.inputs, "output": recipe.outputs}
+    columns = [
+        {"name": name, "type": feature.type_name(), "role": role, "why": whys.get(name, "declared" if role == "input" else "")}
+        for role, features in sides.items()
+        for name, feature in features.items()
+    ]
     table, _ = missing_targets(table.with_frame(table.frame), recipe.outputs)
     return recipe, table, [*notes, *table.notes[len(derived.notes) :]], columns
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,15 @@ from torch import Tensor
 
 from deepwright.batches import Augment, Rows, Sampler
 from deepwright.blocks.decay import weight_decay_groups
-from deepwright.bundle import write_atomically
 from deepwright.datapath import Arrays, DataPath
 from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
-from deepwright.engine.loop import Progress, Score, Settings, loop, should_stop
-from deepwright.engine.tuneup import candidates, set_layout, tune
+from deepwright.engine.choices import choose, device_of
+from deepwright.engine.loop import Progress, Score, Settings, Task, loop, should_stop
 from deepwright.errors import RecipeError
+from deepwright.families import Schedule
 from deepwright.model import Model, build_model
 from deepwright.progress import Event, Listener
-from deepwright.recipe import Recipe
+from deepwright.recipe import Recipe, Training
 
 SAVE_EVERY = 30.0
 """Seconds between two checkpoints within an epoch."""
@@ -92,7 +91,7 @@ def fit(
     """
     training = recipe.training
     torch.set_num_threads(training.threads or torch.get_num_threads())
-    device = _device(training.device)
+    device = device_of(training.device)
     torch.manual_seed(training.seed)
     model = build_model(recipe, data)
     _announce_model(model, recipe, listener)
@@ -110,29 +109,13 @@ def fit(
         mixup=training.mixup,
         cutmix=training.cutmix,
     )
-    augment = _augmentations(recipe, data)
-    recipe, settings, table = _choices(
-        directory, lambda: _tuned(recipe, model, rows, held, sampler, settings, augment, listener), recipe, settings
-    )
-    set_layout(model, recipe.training.layout)
-    optimizer = _optimizer(recipe, model)
+    task = Task(model, rows, held, sampler, score, settings, _augmentations(recipe, data))
+    recipe, table = choose(recipe, task, directory, listener)
+    optimizer, schedule = _optimizer(recipe, model), _schedule(recipe)
     saved = load_checkpoint(directory)
     progress, best, spent = _restore(saved, model, optimizer, listener) if saved else (Progress(), _Best(), 0.0)
-    runner = _Runner(model, optimizer, recipe, settings, progress, best, directory, spent, listener)
-    runner.run(
-        lambda: loop(
-            model,
-            optimizer,
-            _need_schedule(recipe),
-            rows,
-            settings,
-            progress,
-            sampler=sampler,
-            validation=held,
-            score=score,
-            augment=augment,
-        )
-    )
+    runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener)
+    runner.run(loop(task, optimizer, schedule, progress))
     model.load_state_dict(best.weights)
     index = int(np.argmax(progress.scores))
     return Fitted(
@@ -150,23 +133,22 @@ def fit(
 class _Runner:
     """Consumes the loop: best weights, checkpoints, early stopping, telling."""
 
-    model: Model
+    task: Task
     optimizer: torch.optim.Optimizer
-    recipe: Recipe
-    settings: Settings
     progress: Progress
     best: _Best
+    training: Training
     directory: Path
     spent: float
     listener: Listener
     stopped: str = ""
 
-    def run(self, steps: Callable[[], Any]) -> None:
+    def run(self, steps: Iterator[Progress]) -> None:
         began = saved = told = time.monotonic()
         start = self.progress.step
-        patience = self.recipe.training.patience or 0
+        patience = self.training.patience or 0
         if not should_stop(self.progress.scores, patience):
-            for progress in steps():
+            for progress in steps:
                 now = time.monotonic()
                 if progress.evaluated:
                     self._keep_best()
@@ -179,23 +161,23 @@ class _Runner:
                 if progress.evaluated and should_stop(progress.scores, patience):
                     break
         self.seconds = self.spent + time.monotonic() - began
-        done = self.progress.step >= self.settings.steps
+        done = self.progress.step >= self.task.settings.steps
         index = int(np.argmax(self.progress.scores)) + 1
-        self.stopped = f"all {self.settings.steps:,} steps done" if done else f"no better for {patience} epochs"
+        self.stopped = f"all {self.task.settings.steps:,} steps done" if done else f"no better for {patience} epochs"
         self.listener(Event("stopped", f"{self.stopped}; best is epoch {index}", values={"best_epoch": index}))
 
     def _keep_best(self) -> None:
         score = self.progress.scores[-1]
         if score > self.best.score or not self.best.weights:
             self.best.score = score
-            self.best.weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.best.weights = {name: value.detach().clone() for name, value in self.task.model.state_dict().items()}
 
     def save(self, seconds: float) -> None:
         """Write a checkpoint of all that the rest of the run depends on."""
         save_checkpoint(
             self.directory,
             {
-                "model": self.model.state_dict(),
+                "model": self.task.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "best": self.best.weights,
                 "best_score": self.best.score,
@@ -208,12 +190,12 @@ class _Runner:
         )
 
     def _tell(self, seconds: float, steps: int) -> None:
-        progress, settings = self.progress, self.settings
+        progress, settings = self.progress, self.task.settings
         rate = steps / max(seconds, 1e-9)
         epoch, epochs = -(-progress.step // settings.every), -(-settings.steps // settings.every)
         figures = {} if not progress.history else progress.history[-1]
         shown = [f"epoch {epoch}/{epochs}", f"{rate * settings.batch:,.0f} rows/s"]
-        name = self.recipe.training.monitor
+        name = self.training.monitor
         if name and name in figures:
             better = " ▲" if progress.scores[-1] >= max(progress.scores) else ""
             shown.append(f"valid {name} {figures[name]:.4f}{better}")
@@ -233,37 +215,6 @@ class _Runner:
                 },
             )
         )
-
-
-def _choices(
-    directory: Path, measure: Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]], recipe: Recipe, settings: Settings
-) -> tuple[Recipe, Settings, list[dict[str, Any]]]:
-    """Take the choices that the run began with, or measure and keep them: a resumed run must not choose anew."""
-    file = directory / "choices.json"
-    if file.exists():
-        update, table = json.loads(file.read_text(encoding="utf-8"))
-    else:
-        update, table = measure()
-        write_atomically(file, json.dumps([update, table]).encode())
-    steps = update.get("steps") or settings.steps
-    settings = replace(settings, precision=update["precision"], steps=steps, every=min(settings.every, steps))
-    return recipe.replace(training=update), settings, table
-
-
-def _device(name: str) -> torch.device:
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available[name]:
-        raise RecipeError(
-            "E106",
-            f"this machine has no {name} device",
-            where="training.device",
-            got=name,
-            expected=", ".join(key for key, there in available.items() if there),
-            fix="training: {device: auto}",
-        )
-    return torch.device(name)
 
 
 def _announce_model(model: Model, recipe: Recipe, listener: Listener) -> None:
@@ -296,60 +247,6 @@ def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
     return found
 
 
-def _tuned(
-    recipe: Recipe,
-    model: Model,
-    rows: Rows,
-    held: Rows,
-    sampler: Sampler,
-    settings: Settings,
-    augment: Mapping[str, Augment],
-    listener: Listener,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure what is left open on this machine, and turn a time budget into steps.
-
-    Returns:
-        The training choices to write into the recipe, and the table of what was tried.
-    """
-    training = recipe.training
-    pictures = any(key.endswith(".image") for key in rows.arrays)
-    pairs = candidates(training.precision, training.layout, rows.device, pictures=pictures)
-    update: dict[str, Any] = {"precision": pairs[0][0], "layout": pairs[0][1], "device": rows.device.type}
-    if len(pairs) == 1 and training.budget is None:
-        return update, []
-    tuneup = tune(model, rows, sampler, settings, pairs, augment=augment)
-    update |= {"precision": tuneup.chosen.precision, "layout": tuneup.chosen.layout}
-    refused = sum(not candidate.agrees for candidate in tuneup.tried)
-    more = f", {refused} refused because the numbers disagree" if refused else ""
-    layout = str(update["layout"]).replace("_", " ")
-    text = (
-        f"{torch.get_num_threads()} threads, {rows.device.type}: {update['precision']}, {layout}, batch {settings.batch}, resident"
-    )
-    listener(
-        Event("machine", f"{text} (tried {len(tuneup.tried)} in {tuneup.seconds:.1f} s{more})", values={"tried": tuneup.table()})
-    )
-    if training.budget is not None:
-        settings = replace(settings, precision=update["precision"])
-        steps = _steps_in(training.budget, tuneup.chosen.seconds, model, held, settings, sampler.steps)
-        steps = max(1, min(steps, (training.epochs or 10**9) * sampler.steps))
-        update |= {"steps": steps, "epochs": None, "budget": None}
-        listener(
-            Event("machine", f"the budget of {training.budget:.0f} s holds {steps:,} steps ({steps / sampler.steps:.1f} epochs)")
-        )
-    return update, tuneup.table()
-
-
-def _steps_in(budget: float, seconds: float, model: Model, held: Rows, settings: Settings, every: int) -> int:
-    """Return the steps that fit into a budget, evaluations and the optimizer's own time counted in."""
-    from deepwright.engine.loop import predictions
-
-    began = time.perf_counter()
-    predictions(model, held, settings)
-    evaluation = time.perf_counter() - began
-    # A tenth is kept for the optimizer's update, the export and the report; short measurements run fast.
-    return int(0.9 * budget / (seconds * 1.15 + evaluation / every))
-
-
 def _optimizer(recipe: Recipe, model: Model) -> torch.optim.Optimizer:
     """Build the optimizer; biases, normalisations and embeddings do not decay."""
     part = recipe.training.optimizer
@@ -358,7 +255,7 @@ def _optimizer(recipe: Recipe, model: Model) -> torch.optim.Optimizer:
     return part.build(weight_decay_groups(model, part.weight_decay))
 
 
-def _need_schedule(recipe: Recipe) -> Any:
+def _schedule(recipe: Recipe) -> Schedule:
     if recipe.training.schedule is None:
         raise RecipeError("E105", "no schedule is declared", where="training.schedule")
     return recipe.training.schedule

@@ -79,24 +79,36 @@ class Progress:
         return [record["score"] for record in self.history]
 
 
-def loop(
-    model: Model,
-    optimizer: torch.optim.Optimizer,
-    schedule: Schedule,
-    rows: Rows,
-    settings: Settings,
-    progress: Progress,
-    *,
-    sampler: Sampler,
-    validation: Rows,
-    score: Score,
-    augment: Mapping[str, Augment] | None = None,
-) -> Iterator[Progress]:
-    """Train ``model`` in place from ``progress`` on, and yield the progress after every step.
+@dataclass
+class Task:
+    """What a loop works on.
+
+    Args:
+        model: The model, trained in place.
+        rows: Training rows.
+        validation: Rows that choose the best weights.
+        sampler: Which rows each step takes.
+        score: From validation predictions to figures.
+        settings: What the loop needs of the recipe.
+        augment: The change of each picture input, by its key.
+    """
+
+    model: Model
+    rows: Rows
+    validation: Rows
+    sampler: Sampler
+    score: Score
+    settings: Settings
+    augment: Mapping[str, Augment] = field(default_factory=dict)
+
+
+def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progress: Progress) -> Iterator[Progress]:
+    """Train the task's model in place from ``progress`` on, and yield the progress after every step.
 
     Raises:
         TrainingError: The loss is not finite any more (E401).
     """
+    model, settings = task.model, task.settings
     penalised = [p for p in model.parameters() if p.ndim > 1]
     while progress.step < settings.steps:
         model.train()
@@ -104,8 +116,7 @@ def loop(
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
-        batch = rows.take(sampler(progress.step).to(rows.device))
-        batch = augmented(batch, augment or {}, settings, seeded(settings.seed, 2, progress.step))
+        batch = take(task, progress.step)
         loss = batch_loss(model, batch, settings.precision)
         for power, strength in ((1, settings.l1), (2, settings.l2)):
             if strength:
@@ -130,7 +141,7 @@ def loop(
         progress.evaluated = progress.step % settings.every == 0 or progress.step == settings.steps
         if progress.evaluated:
             since = progress.step - (progress.history[-1]["step"] if progress.history else 0)
-            figures = score(predictions(model, validation, settings))
+            figures = task.score(predictions(model, task.validation, settings))
             record = {
                 "epoch": -(-progress.step // settings.every),
                 "step": progress.step,
@@ -140,6 +151,12 @@ def loop(
             progress.history.append(record | figures)
             progress.loss_sum = 0.0
         yield progress
+
+
+def take(task: Task, step: int) -> Batch:
+    """Return the batch of a step, changed at random as the step's own generator says."""
+    batch = task.rows.take(task.sampler(step).to(task.rows.device))
+    return augmented(batch, task.augment, task.settings, seeded(task.settings.seed, 2, step))
 
 
 def augmented(batch: Batch, augment: Mapping[str, Augment], settings: Settings, generator: torch.Generator) -> Batch:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
-from deepwright.batches import Augment, Rows, Sampler, seeded
 from deepwright.blocks.image import ImageInput
-from deepwright.engine.loop import Settings, augmented, batch_loss
-from deepwright.model import Model
+from deepwright.engine.loop import Task, batch_loss, take
 
 AGREEMENT = 0.02
 """The largest relative difference from fp32 that a candidate's loss and gradient norm may show."""
@@ -69,17 +67,8 @@ def bf16_supported(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def tune(
-    model: Model,
-    rows: Rows,
-    sampler: Sampler,
-    settings: Settings,
-    pairs: Sequence[tuple[str, str]],
-    *,
-    augment: Mapping[str, Augment],
-    steps: int = 3,
-) -> Tuneup:
-    """Measure each pair on a copy of the model and return the fastest that agrees with the first.
+def tune(task: Task, pairs: Sequence[tuple[str, str]], *, steps: int = 3) -> Tuneup:
+    """Measure each (precision, layout) on a copy of the model and return the fastest that agrees with the first.
 
     The model's weights and torch's random state are left as they were.
     """
@@ -88,35 +77,24 @@ def tune(
     tried: list[Candidate] = []
     for precision, layout in pairs:
         torch.set_rng_state(state)
-        tried.append(_measure(model, rows, sampler, settings, precision, layout, augment, steps, tried[0] if tried else None))
+        tried.append(_measure(task, precision, layout, steps, tried[0] if tried else None))
     torch.set_rng_state(state)
     chosen = min((c for c in tried if c.agrees), key=lambda c: c.seconds)
     return Tuneup(chosen, tuple(tried), time.perf_counter() - began)
 
 
-def _measure(
-    model: Model,
-    rows: Rows,
-    sampler: Sampler,
-    settings: Settings,
-    precision: str,
-    layout: str,
-    augment: Mapping[str, Augment],
-    steps: int,
-    reference: Candidate | None,
-) -> Candidate:
-    trial = copy.deepcopy(model).train()
+def _measure(task: Task, precision: str, layout: str, steps: int, reference: Candidate | None) -> Candidate:
+    trial = copy.deepcopy(task.model).train()
     set_layout(trial, layout)
     times: list[float] = []
     loss = gradient = 0.0
     for step in range(steps + 1):
-        _synchronize(rows.device)
+        _synchronize(task.rows.device)
         began = time.perf_counter()
-        batch = augmented(rows.take(sampler(step).to(rows.device)), augment, settings, seeded(settings.seed, 2, step))
-        value = batch_loss(trial, batch, precision)
+        value = batch_loss(trial, take(task, step), precision)
         trial.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
-        _synchronize(rows.device)
+        _synchronize(task.rows.device)
         times.append(time.perf_counter() - began)
         if step == 0:
             loss = value.item()

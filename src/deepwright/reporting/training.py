@@ -128,7 +128,7 @@ def _facts(report: TrainingReport) -> Markup:
 def _notes(report: TrainingReport) -> Markup:
     if not report.notes:
         return paragraph("Nothing was changed.", soft=True) if report.columns else Markup("")
-    return items(("", join([note.text, f" ({number(note.count)})" if note.count else ""])) for note in report.notes)
+    return items(("", note.text) for note in report.notes)
 
 
 def _columns(report: TrainingReport) -> Markup:
