@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deepwright.errors import DataError, Problem, RecipeError, nearest
-from deepwright.families import Encoder, Feature, Fusion, Head, Optimizer, Schedule, TargetKind
+from deepwright.families import Augmentation, Encoder, Feature, Fusion, Head, Optimizer, Schedule, TargetKind
 from deepwright.kinds import Kind, infer, infer_target
 from deepwright.recipe import Recipe, Training
 from deepwright.table import Note, Table
@@ -126,12 +126,7 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
         kinds: What each output turned out to be.
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
-    inputs = {
-        name: feature.model_copy(update={"encoder": Encoder.parse("cnn")})
-        if name in pictures and feature.encoder is None
-        else feature
-        for name, feature in recipe.inputs.items()
-    }
+    inputs = {name: _picture(feature) if name in pictures else feature for name, feature in recipe.inputs.items()}
     outputs = {
         name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
         for name, feature in recipe.outputs.items()
@@ -141,6 +136,14 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     fusion = recipe.fusion or (Fusion.parse("concat") if groups > 1 else None)
     training = _training(recipe.training, rows, pictures=bool(pictures))
     return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
+
+
+def _picture(feature: Feature) -> Feature:
+    """Give a picture its encoder and augmentation: small shifts, which hardly any kind of picture minds; flips must be declared."""
+    update: dict[str, Any] = {} if feature.encoder else {"encoder": Encoder.parse("cnn")}
+    if getattr(feature, "augment", ()) is None:
+        update["augment"] = (Augmentation.parse("crop"),)
+    return feature.model_copy(update=update)
 
 
 def _training(training: Training, rows: int, *, pictures: bool) -> Training:
