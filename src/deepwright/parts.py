@@ -10,11 +10,16 @@ included (entry-point group ``deepwright.<family>``, each entry naming a module 
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
+import itertools
 import pkgutil
+import textwrap
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo
 from pydantic.json_schema import JsonSchemaValue
@@ -28,9 +33,27 @@ PACKAGE = __name__.rpartition(".")[0]
 class Spec(BaseModel):
     """A frozen declaration that refuses unknown keys; everything in a recipe is one."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @classmethod
+    @cache
+    def field_help(cls) -> dict[str, str]:
+        """Return the docstring below each field, inherited ones included.
+
+        They are read from the source when somebody asks: pydantic would read every class's source when it is imported, which
+        takes a third of the time of a cold prediction.
+        """
+        found: dict[str, str] = {}
+        for base in reversed(cls.__mro__):
+            if base is Spec or not issubclass(base, Spec):
+                continue
+            body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]).body
+            for field, below in itertools.pairwise(body):
+                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+                    text = below.value.value if isinstance(below.value, ast.Constant) else None
+                    if isinstance(text, str):
+                        found[field.target.id] = inspect.cleandoc(text)
+        return found
 
 
 class Part(Spec):
@@ -183,11 +206,16 @@ def json_schema(root: type[BaseModel]) -> dict[str, Any]:
         for name, part in base.all().items():
             body = part.model_json_schema()
             definitions |= body.pop("$defs", {})
+            _describe(part, body)
             body["properties"] = {"type": {"const": name}, **body.get("properties", {})}
             body["required"] = ["type", *body.get("required", [])]
             definitions[f"{family}.{name}"] = body
     schema = root.model_json_schema()
     definitions |= schema.pop("$defs", {})
+    for spec in (root, *_specs(Spec)):
+        for body in (schema, *definitions.values()):
+            if body.get("title") == spec.__name__ and issubclass(spec, Spec) and not issubclass(spec, Part):
+                _describe(spec, body)
 
     def link(node: Any) -> Any:
         if isinstance(node, list):
@@ -203,3 +231,16 @@ def json_schema(root: type[BaseModel]) -> dict[str, Any]:
 
     linked: dict[str, Any] = link({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": definitions})
     return linked
+
+
+def _specs(base: type[Spec]) -> Iterator[type[Spec]]:
+    for spec in base.__subclasses__():
+        yield spec
+        yield from _specs(spec)
+
+
+def _describe(spec: type[Spec], schema: dict[str, Any]) -> None:
+    """Write the help of the fields into a schema."""
+    for name, text in spec.field_help().items():
+        if name in schema.get("properties", {}):
+            schema["properties"][name]["description"] = text

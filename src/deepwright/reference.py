@@ -50,7 +50,7 @@ class FieldHelp:
 def fields(spec: type[Spec]) -> tuple[FieldHelp, ...]:
     """Return the fields of a part or a section, in order."""
     return tuple(
-        FieldHelp(name, type_words(info.annotation), _default(info), _bounds(info), _one_line(info.description or ""))
+        FieldHelp(name, type_words(info.annotation), _default(info), _bounds(info), _one_line(spec.field_help().get(name, "")))
         for name, info in spec.model_fields.items()
     )
 

@@ -62,7 +62,7 @@ def check_documentation(part: type[Part]) -> None:
     """The class and every field say what they are."""
     assert (part.__doc__ or "").strip(), f"{part.__name__} has no docstring"
     assert part.__doc__ != Part.__doc__, f"{part.__name__} has no docstring of its own"
-    missing = [name for name, field in part.model_fields.items() if not (field.description or "").strip()]
+    missing = [name for name in part.model_fields if not part.field_help().get(name, "").strip()]
     assert not missing, f"{part.__name__}: fields without a docstring below them: {missing}"
 
 
