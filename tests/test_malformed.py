@@ -14,7 +14,6 @@ import pickle
 import re
 import shutil
 import sqlite3
-import stat
 import struct
 import zipfile
 import zlib
@@ -56,7 +55,9 @@ GOOD = table()
 
 def picture(kind="PNG", size=(8, 8), mode="RGB", colour=None, **options):
     """Return the bytes of a picture file."""
-    colour = {"RGB": (200, 30, 60), "RGBA": (0, 0, 255, 90), "CMYK": (10, 200, 30, 5), "L": 90, "P": 3, "I;16": 40000}.get(mode) or colour
+    colour = {"RGB": (200, 30, 60), "RGBA": (0, 0, 255, 90), "CMYK": (10, 200, 30, 5), "L": 90, "P": 3, "I;16": 40000}.get(
+        mode
+    ) or colour
     file = io.BytesIO()
     Image.new(mode, size, colour).save(file, kind, **options)
     return file.getvalue()
@@ -238,36 +239,66 @@ repaired("BOM", {"rows.csv": b"\xef\xbb\xbf" + GOOD.encode()}, TRAIN, "byte-orde
 repaired("BOM at prediction", {"rows.csv": b"\xef\xbb\xbf" + unlabelled().encode()}, PREDICT, "byte-order mark", rows=10)
 repaired("UTF-16 with BOM", {"rows.csv": GOOD.encode("utf-16")}, "inspect rows.csv", "UTF-16")
 repaired("UTF-16 with BOM at prediction", {"rows.csv": unlabelled().encode("utf-16")}, PREDICT, "UTF-16", rows=10)
-refused("UTF-16 without BOM", {"rows.csv": GOOD.encode("utf-16-le")}, TRAIN, "E207", "rows.csv", "line 1", "encoding: ", "utf-16-le")
+refused(
+    "UTF-16 without BOM", {"rows.csv": GOOD.encode("utf-16-le")}, TRAIN, "E207", "rows.csv", "line 1", "encoding: ", "utf-16-le"
+)
 refused("NUL", {"rows.csv": GOOD.replace("Rome", "Ro\0me", 1)}, TRAIN, "E207", "rows.csv", "line 3", "NUL")
 refused("Latin-1", {"rows.csv": table(city={5: "Tromsø"}).encode("latin-1")}, TRAIN, "E207", "rows.csv", "line 7", "latin-1")
-refused("GB18030", {"rows.csv": table(city=dict.fromkeys(range(30), "上海市")).encode("gb18030")}, TRAIN, "E207", "rows.csv", "gb18030")
+refused(
+    "GB18030", {"rows.csv": table(city=dict.fromkeys(range(30), "上海市")).encode("gb18030")}, TRAIN, "E207", "rows.csv", "gb18030"
+)
 repaired("CRLF", {"rows.csv": GOOD.replace("\n", "\r\n").encode()}, TRAIN, rows=ROWS)
 repaired("CR alone", {"rows.csv": unlabelled().replace("\n", "\r").encode()}, PREDICT, rows=10)
 repaired("mixed line ends", {"rows.csv": unlabelled().replace("\n", "\r\n", 4).encode()}, PREDICT, rows=10)
 repaired("no newline at the end", {"rows.csv": unlabelled().rstrip("\n")}, PREDICT, rows=10)
 repaired("blank lines", {"rows.csv": unlabelled(5) + "\n\n" + unlabelled(5).partition("\n")[2]}, PREDICT, "2 blank lines", rows=10)
-refused("duplicate header", {"rows.csv": table(head="age,age,day,y\n")}, TRAIN, "E210", "rows.csv", "'age'", "columns 1, 2", "names:")
+refused(
+    "duplicate header", {"rows.csv": table(head="age,age,day,y\n")}, TRAIN, "E210", "rows.csv", "'age'", "columns 1, 2", "names:"
+)
 refused("blank header", {"rows.csv": table(head="age,,day,y\n")}, TRAIN, "E210", "rows.csv", "line 1", "2", "names:")
 refused("header of blanks", {"rows.csv": table(head="age,  ,day,y\n")}, TRAIN, "E210", "rows.csv", "names:")
 refused("header of nothing", {"rows.csv": table(head=",,,\n")}, TRAIN, "E210", "rows.csv", "names:")
 refused("no header", {"rows.csv": table(head="")}, TRAIN, "E107", "rows.csv", "'y'", "column_1")
 refused("header again as a row", {"rows.csv": GOOD + GOOD}, "train rows.csv -t age -o out", "E2", "rows.csv", "age")
-refused("header again at prediction", {"rows.csv": unlabelled() + unlabelled()}, PREDICT, "E220", "rows.csv", "age", "row 11", "'age'")
+refused(
+    "header again at prediction", {"rows.csv": unlabelled() + unlabelled()}, PREDICT, "E220", "rows.csv", "age", "row 11", "'age'"
+)
 repaired("another separator", {"rows.csv": unlabelled().replace(",", ";")}, PREDICT, "';'", rows=10)
 repaired("very long cell", {"rows.csv": unlabelled(city={4: "x" * 1_000_000})}, PREDICT, rows=10)
-repaired("emoji and Chinese", {"rows.csv": table(head="年龄,🏙,日期,y\n", city=dict.fromkeys(range(0, 60, 3), "上海🎉"))}, TRAIN, rows=ROWS)
+repaired(
+    "emoji and Chinese",
+    {"rows.csv": table(head="年龄,🏙,日期,y\n", city=dict.fromkeys(range(0, 60, 3), "上海🎉"))},
+    TRAIN,
+    rows=ROWS,
+)
 repaired("blanks around values", {"rows.csv": unlabelled().replace(",", " , ")}, PREDICT, "blanks removed", rows=10)
-refused("gzip cut short", {"rows.csv.gz": gzip.compress(GOOD.encode())[:-20]}, "train rows.csv.gz -t y -o out", "E202", "rows.csv.gz")
+refused(
+    "gzip cut short", {"rows.csv.gz": gzip.compress(GOOD.encode())[:-20]}, "train rows.csv.gz -t y -o out", "E202", "rows.csv.gz"
+)
 refused("gzip that is none", {"rows.csv.gz": GOOD}, "train rows.csv.gz -t y -o out", "E202", "rows.csv.gz", "rename it to rows.csv")
-refused("gzip with a flipped byte", {"r.csv.gz": gzip.compress(GOOD.encode())[:60] + b"\xff" + gzip.compress(GOOD.encode())[61:]}, "inspect r.csv.gz", "E202", "r.csv.gz")
+refused(
+    "gzip with a flipped byte",
+    {"r.csv.gz": gzip.compress(GOOD.encode())[:60] + b"\xff" + gzip.compress(GOOD.encode())[61:]},
+    "inspect r.csv.gz",
+    "E202",
+    "r.csv.gz",
+)
 refused("bzip2 cut short", {"rows.csv.bz2": bz2.compress(GOOD.encode())[:-9]}, "inspect rows.csv.bz2", "E202", "rows.csv.bz2")
 refused("zip that is none", {"rows.zip": GOOD}, "train rows.zip -t y -o out", "E202", "rows.zip")
 refused("empty zip", zipped({}), "train rows.zip -t y -o out", "E104", "rows.zip")
-refused("zip of several tables", zipped({"a.csv": GOOD, "b.csv": GOOD}), "train rows.zip -t y -o out", "E205", "a.csv, b.csv", "rows.zip/a.csv")
+refused(
+    "zip of several tables",
+    zipped({"a.csv": GOOD, "b.csv": GOOD}),
+    "train rows.zip -t y -o out",
+    "E205",
+    "a.csv, b.csv",
+    "rows.zip/a.csv",
+)
 refused("zip with pickles", zipped({"a.pkl": pickle.dumps({"a": 1})}), "train rows.zip -t y -o out", "E104", "rows.zip")
 refused("pickle in a zip, named", zipped({"a.pkl": pickle.dumps(1)}), "train rows.zip/a.pkl -t y -o out", "E104", "pickle")
-refused("pickle named .csv in a zip", zipped({"a.csv": pickle.dumps([1] * 99)}), "train rows.zip -t y -o out", "E204", "a.csv", "pickle")
+refused(
+    "pickle named .csv in a zip", zipped({"a.csv": pickle.dumps([1] * 99)}), "train rows.zip -t y -o out", "E204", "a.csv", "pickle"
+)
 refused("pickle", {"rows.pkl": pickle.dumps({"age": [1]})}, "train rows.pkl -t y -o out", "E104", "rows.pkl", "pickle", "arquet")
 refused("pickle named .csv", {"rows.csv": pickle.dumps({"age": [1]})}, TRAIN, "E204", "rows.csv", "pickle", "arquet")
 refused("PyTorch file", {"net.pt": b"PK\3\4rest"}, "predict model net.pt", "E104", "net.pt", "pickle")
@@ -275,7 +306,9 @@ refused("binary named .csv", {"rows.csv": noise(1)}, TRAIN, "E207", "rows.csv")
 refused("Parquet named .csv", {"rows.csv": parquet(pl.DataFrame({"a": [1.5] * 99}))}, TRAIN, "E20", "rows.csv")
 refused("a folder named .csv", {"rows.csv/notes.md": "x"}, TRAIN, "E", "rows.csv")
 refused("no such file", {"rows.csv": GOOD}, "train row.csv -t y -o out", "E104", "row.csv", "does not exist", "rows.csv")
-refused("no such file at prediction", {"rows.csv": GOOD}, "predict model row.csv", "E104", "row.csv", "does not exist", "'rows.csv'")
+refused(
+    "no such file at prediction", {"rows.csv": GOOD}, "predict model row.csv", "E104", "row.csv", "does not exist", "'rows.csv'"
+)
 refused("unknown ending", {"rows.xyz": GOOD}, "train rows.xyz -t y -o out", "E104", "rows.xyz", "type: csv")
 refused("no ending", {"rows": GOOD}, "inspect rows", "E104", "rows", "type: csv")
 refused("empty file name", {}, "train '' -t y -o out", "E", "path")
@@ -283,84 +316,392 @@ refused("a folder of nothing", {"pics/notes.md": "x"}, "train pics -t label -o o
 
 # -------------------------------------------------------------------------------------------------------------------- values
 
-refused("target misspelt", {"rows.csv": GOOD}, "train rows.csv -t yy -o out", "E107", "rows.csv", "'yy'", "did you mean 'y'", "--target")
+refused(
+    "target misspelt", {"rows.csv": GOOD}, "train rows.csv -t yy -o out", "E107", "rows.csv", "'yy'", "did you mean 'y'", "--target"
+)
 refused("target misspelt at init", {"rows.csv": GOOD}, "init rows.csv -t Y", "E701", "rows.csv", "'Y'", "--target")
 refused("one class", {"rows.csv": table(y=dict.fromkeys(range(60), "a"))}, TRAIN, "E403", "rows.csv", "column y", "one value")
-refused("target without a value", {"rows.csv": table(y=dict.fromkeys(range(60), ""))}, TRAIN, "E403", "rows.csv", "column y", "no value")
+refused(
+    "target without a value", {"rows.csv": table(y=dict.fromkeys(range(60), ""))}, TRAIN, "E403", "rows.csv", "column y", "no value"
+)
 refused("a class of one row", {"rows.csv": table(y={5: "c"})}, "inspect rows.csv -t nope", "E701", "nope")
 refused("target all distinct", {"rows.csv": table(y={i: f"text {i}" for i in range(60)})}, TRAIN, "E", "y")
-repaired("target with gaps", {"rows.csv": table(y={3: "", 9: "NA", 12: "?"})}, TRAIN, "3 rows without a value of y", rows=57, dropped=3)
-refused("all columns without a value", {"rows.csv": table(age=dict.fromkeys(range(60), "NA"), city=dict.fromkeys(range(60), ""), day=dict.fromkeys(range(60), "?"))}, TRAIN, "E106", "age", "it holds no value")
-repaired("a column without a value", {"rows.csv": table(age=dict.fromkeys(range(60), "NA"))}, TRAIN, "age is not an input: it holds no value", rows=ROWS)
+repaired(
+    "target with gaps", {"rows.csv": table(y={3: "", 9: "NA", 12: "?"})}, TRAIN, "3 rows without a value of y", rows=57, dropped=3
+)
+refused(
+    "all columns without a value",
+    {"rows.csv": table(age=dict.fromkeys(range(60), "NA"), city=dict.fromkeys(range(60), ""), day=dict.fromkeys(range(60), "?"))},
+    TRAIN,
+    "E106",
+    "age",
+    "it holds no value",
+)
+repaired(
+    "a column without a value",
+    {"rows.csv": table(age=dict.fromkeys(range(60), "NA"))},
+    TRAIN,
+    "age is not an input: it holds no value",
+    rows=ROWS,
+)
 repaired("all values missing at prediction", {"rows.csv": "age,city,day\n" + ",,\n" * 7}, PREDICT, "empty", "21 times", rows=7)
-refused("1e400", {"rows.csv": table(age={3: "1e400"})}, TRAIN, "E221", "rows.csv", "column age", "row 4", "1e400", "on_error: missing")
+refused(
+    "1e400", {"rows.csv": table(age={3: "1e400"})}, TRAIN, "E221", "rows.csv", "column age", "row 4", "1e400", "on_error: missing"
+)
 refused("inf", {"rows.csv": table(age={3: "inf"})}, TRAIN, "E221", "rows.csv", "column age", "row 4", "'inf'")
-refused("Infinity in the target", {"rows.csv": table(age={3: "-Infinity"})}, "train rows.csv -t age -o out", "E221", "rows.csv", "column age", "row 4")
+refused(
+    "Infinity in the target",
+    {"rows.csv": table(age={3: "-Infinity"})},
+    "train rows.csv -t age -o out",
+    "E221",
+    "rows.csv",
+    "column age",
+    "row 4",
+)
 refused("infinity at prediction", {"rows.csv": unlabelled(age={3: "inf"})}, PREDICT, "E221", "rows.csv", "column age", "row 4")
 repaired("NaN as a word", {"rows.csv": table(age={3: "NaN", 5: "NaN"})}, TRAIN, '"NaN" read as missing, 2 times', rows=ROWS)
 repaired("nan in lower case", {"rows.csv": unlabelled(age={3: "nan"})}, PREDICT, "missing", rows=10)
-refused("words among numbers at prediction", {"rows.csv": unlabelled(age={3: "old", 5: "young"})}, PREDICT, "E220", "rows.csv", "column age", "2 of 10", "row 4: 'old'", "row 6: 'young'")
-refused("words declared a number", {"rows.csv": GOOD, "r.yaml": "data: rows.csv\ninputs: {city: number}\noutputs: {y: binary}\n"}, "train r.yaml -o out", "E220", "rows.csv", "column city", "row 1: 'Oslo'", "category")
-refused("percent signs", {"rows.csv": unlabelled(age={i: f"{i}%" for i in range(10)})}, PREDICT, "E220", "rows.csv", "column age", "strip: '%'")
-refused("thousands separators", {"rows.csv": unlabelled(age={2: '"1,234"'})}, PREDICT, "E220", "rows.csv", "column age", "row 3: '1,234'", "thousands")
-refused("mixed decimal comma", {"rows.csv": unlabelled(age={2: "1,5"}).replace(",", ";").replace("1;5", "1,5")}, PREDICT, "E220", "rows.csv", "row 3: '1,5'", "decimal: ','")
-repaired("decimal comma throughout", {"rows.csv": unlabelled(age={i: f"{i}.5" for i in range(10)}).replace(",", ";").replace(".", ",")}, PREDICT, "decimal commas", rows=10)
-refused("ambiguous dates", {"rows.csv": table(day={i: f"0{i % 9 + 1}/0{(i + 3) % 9 + 1}/2024" for i in range(60)})}, TRAIN, "E222", "rows.csv", "column day", "YYYY-MM-DD")
-refused("another date format at prediction", {"rows.csv": unlabelled(day={3: "never"})}, PREDICT, "E222", "rows.csv", "column day", "row 4: 'never'")
+refused(
+    "words among numbers at prediction",
+    {"rows.csv": unlabelled(age={3: "old", 5: "young"})},
+    PREDICT,
+    "E220",
+    "rows.csv",
+    "column age",
+    "2 of 10",
+    "row 4: 'old'",
+    "row 6: 'young'",
+)
+refused(
+    "words declared a number",
+    {"rows.csv": GOOD, "r.yaml": "data: rows.csv\ninputs: {city: number}\noutputs: {y: binary}\n"},
+    "train r.yaml -o out",
+    "E220",
+    "rows.csv",
+    "column city",
+    "row 1: 'Oslo'",
+    "category",
+)
+refused(
+    "percent signs",
+    {"rows.csv": unlabelled(age={i: f"{i}%" for i in range(10)})},
+    PREDICT,
+    "E220",
+    "rows.csv",
+    "column age",
+    "strip: '%'",
+)
+refused(
+    "thousands separators",
+    {"rows.csv": unlabelled(age={2: '"1,234"'})},
+    PREDICT,
+    "E220",
+    "rows.csv",
+    "column age",
+    "row 3: '1,234'",
+    "thousands",
+)
+refused(
+    "mixed decimal comma",
+    {"rows.csv": unlabelled(age={2: "1,5"}).replace(",", ";").replace("1;5", "1,5")},
+    PREDICT,
+    "E220",
+    "rows.csv",
+    "row 3: '1,5'",
+    "decimal: ','",
+)
+repaired(
+    "decimal comma throughout",
+    {"rows.csv": unlabelled(age={i: f"{i}.5" for i in range(10)}).replace(",", ";").replace(".", ",")},
+    PREDICT,
+    "decimal commas",
+    rows=10,
+)
+refused(
+    "ambiguous dates",
+    {"rows.csv": table(day={i: f"0{i % 9 + 1}/0{(i + 3) % 9 + 1}/2024" for i in range(60)})},
+    TRAIN,
+    "E222",
+    "rows.csv",
+    "column day",
+    "YYYY-MM-DD",
+)
+refused(
+    "another date format at prediction",
+    {"rows.csv": unlabelled(day={3: "never"})},
+    PREDICT,
+    "E222",
+    "rows.csv",
+    "column day",
+    "row 4: 'never'",
+)
 refused("impossible date", {"rows.csv": unlabelled(day={3: "2024-02-31"})}, PREDICT, "E222", "rows.csv", "column day", "row 4")
 repaired("unseen category", {"rows.csv": unlabelled(city={3: "Atlantis", 4: "Mu"})}, PREDICT, "city", "never saw", rows=10)
-repaired("no missing rows for a missing cell", {"rows.csv": unlabelled(age={1: ""}, city={2: ""}, day={3: ""})}, PREDICT, "3 times", rows=10)
+repaired(
+    "no missing rows for a missing cell",
+    {"rows.csv": unlabelled(age={1: ""}, city={2: ""}, day={3: ""})},
+    PREDICT,
+    "3 times",
+    rows=10,
+)
 repaired("a missing column", {"rows.csv": "age,day\n" + "30,2024-01-01\n" * 6}, PREDICT, "city", "missing values", rows=6)
-repaired("an extra column", {"rows.csv": "".join(r + ",1\n" for r in unlabelled().splitlines()).replace("day,1", "day,extra")}, PREDICT, "extra", rows=10)
+repaired(
+    "an extra column",
+    {"rows.csv": "".join(r + ",1\n" for r in unlabelled().splitlines()).replace("day,1", "day,extra")},
+    PREDICT,
+    "extra",
+    rows=10,
+)
 refused("none of the columns", {"rows.csv": "a,b\n1,2\n3,4\n"}, PREDICT, "E107", "rows.csv", "age", "header")
 repaired("columns renamed by case", {"rows.csv": unlabelled().replace("age", "Age")}, PREDICT, "age", "Age", rows=10)
-refused("negative weights", {"rows.csv": table(age={3: "-1"})}, TRAIN + " --set data.weight=age", "E103", "rows.csv", "column age", "row 4")
+refused(
+    "negative weights",
+    {"rows.csv": table(age={3: "-1"})},
+    TRAIN + " --set data.weight=age",
+    "E103",
+    "rows.csv",
+    "column age",
+    "row 4",
+)
 refused("weights of words", {"rows.csv": GOOD}, TRAIN + " --set data.weight=city", "E", "column city")
-refused("weights of zero", {"rows.csv": table(age=dict.fromkeys(range(60), 0))}, TRAIN + " --set data.weight=age", "E", "column age")
+refused(
+    "weights of zero", {"rows.csv": table(age=dict.fromkeys(range(60), 0))}, TRAIN + " --set data.weight=age", "E", "column age"
+)
 refused("evaluation without the output", {"rows.csv": unlabelled()}, EVALUATE, "E107", "rows.csv", "'y'")
-refused("evaluation with unseen labels", {"rows.csv": table(y={3: "b.", 5: "b."})}, EVALUATE, "E214", "rows.csv", "column y", "b.", "2 rows")
-refused("evaluation without a known label", {"rows.csv": table(y=dict.fromkeys(range(60), ""))}, EVALUATE, "E", "rows.csv", "known output")
+refused(
+    "evaluation with unseen labels",
+    {"rows.csv": table(y={3: "b.", 5: "b."})},
+    EVALUATE,
+    "E214",
+    "rows.csv",
+    "column y",
+    "b.",
+    "2 rows",
+)
+refused(
+    "evaluation without a known label",
+    {"rows.csv": table(y=dict.fromkeys(range(60), ""))},
+    EVALUATE,
+    "E",
+    "rows.csv",
+    "known output",
+)
 repaired("evaluation with gaps in the output", {"rows.csv": table(y={3: "", 4: ""})}, EVALUATE, "2 rows without a value of y")
-refused("test rows with unseen labels", {"rows.csv": GOOD, "t.csv": table(y={3: "B"})}, TRAIN + " --test t.csv", "E214", "t.csv", "'B'")
+refused(
+    "test rows with unseen labels", {"rows.csv": GOOD, "t.csv": table(y={3: "B"})}, TRAIN + " --test t.csv", "E214", "t.csv", "'B'"
+)
 refused("test rows without the output", {"rows.csv": GOOD, "t.csv": unlabelled()}, TRAIN + " --test t.csv", "E107", "t.csv", "'y'")
 refused("inputs all constant", {"rows.csv": "a,y\n" + "1,p\n1,q\n" * 20}, TRAIN, "E106", "one value")
 
 # ------------------------------------------------------------------------------------------------------------- other formats
 
-refused("JSON cut short", {"rows.json": '[{"age": 1, "y": "a"},\n {"age": 2'}, "train rows.json -t y -o out", "E212", "rows.json", "line 2")
-refused("JSON of nested lists", {"rows.json": json.dumps([{"age": [[1], [2]], "y": "a"}] * 20)}, "train rows.json -t y -o out", "E224", "rows.json", "age", "row 1")
+refused(
+    "JSON cut short",
+    {"rows.json": '[{"age": 1, "y": "a"},\n {"age": 2'},
+    "train rows.json -t y -o out",
+    "E212",
+    "rows.json",
+    "line 2",
+)
+refused(
+    "JSON of nested lists",
+    {"rows.json": json.dumps([{"age": [[1], [2]], "y": "a"}] * 20)},
+    "train rows.json -t y -o out",
+    "E224",
+    "rows.json",
+    "age",
+    "row 1",
+)
 refused("JSON of a number", {"rows.json": "42"}, "inspect rows.json", "E212", "rows.json")
 refused("JSON of a mixed list", {"rows.json": '[{"a": 1}, 2]'}, "inspect rows.json", "E212", "rows.json")
 refused("JSON with a key twice", {"rows.json": '[{"a": 1, "a": 2}]'}, "inspect rows.json", "E212", "rows.json", "'a'")
 refused("JSON of nothing", {"rows.json": "[]"}, "inspect rows.json", "E2", "rows.json")
-refused("JSON columns of unequal length", {"rows.json": '{"a": [1, 2], "y": ["p"]}'}, "inspect rows.json", "E210", "rows.json", "a: 2", "y: 1")
+refused(
+    "JSON columns of unequal length",
+    {"rows.json": '{"a": [1, 2], "y": ["p"]}'},
+    "inspect rows.json",
+    "E210",
+    "rows.json",
+    "a: 2",
+    "y: 1",
+)
 refused("JSON nested without end", {"rows.json": "[" * 100_000}, "inspect rows.json", "E212", "rows.json")
-refused("JSON with Infinity", {"rows.json": json.dumps([{"age": float("inf") if i == 3 else i * 1.5, "y": "ab"[i % 2]} for i in range(40)])}, "train rows.json -t y -o out", "E221", "rows.json", "age", "row 4")
-repaired("JSON with NaN", {"rows.json": json.dumps([{"age": float("nan") if i == 3 else i * 1.5, "city": "Oslo", "day": None} for i in range(10)])}, "predict model rows.json", rows=10)
-repaired("JSON of mixed types", {"rows.json": json.dumps([{"age": str(i) if i % 2 else i, "city": "Oslo"} for i in range(10)])}, "predict model rows.json", "several kinds", "age", rows=10)
-repaired("JSON with missing keys", {"rows.json": json.dumps([{"age": i} if i % 2 else {"city": "Oslo", "day": "2024-01-02"} for i in range(10)])}, "predict model rows.json", rows=10)
-refused("NDJSON with a broken line", {"rows.jsonl": ndjson(_7='{"age": 7, "y"')}, "train rows.jsonl -t y -o out", "E212", "rows.jsonl", "line 7")
-refused("NDJSON with a list", {"rows.jsonl": ndjson(_7="[1, 2]", _9="null")}, "train rows.jsonl -t y -o out", "E212", "rows.jsonl", "line 7", "line 9")
-refused("NDJSON with a key twice", {"rows.jsonl": ndjson(_4='{"age": 3, "age": 4, "y": "a"}')}, "train rows.jsonl -t y -o out", "E212", "rows.jsonl", "line 4", "'age'")
-refused("Parquet cut short", {"rows.parquet": parquet(pl.DataFrame({"age": range(99)}))[:-30]}, "train rows.parquet -t y -o out", "E217", "rows.parquet")
+refused(
+    "JSON with Infinity",
+    {"rows.json": json.dumps([{"age": float("inf") if i == 3 else i * 1.5, "y": "ab"[i % 2]} for i in range(40)])},
+    "train rows.json -t y -o out",
+    "E221",
+    "rows.json",
+    "age",
+    "row 4",
+)
+repaired(
+    "JSON with NaN",
+    {"rows.json": json.dumps([{"age": float("nan") if i == 3 else i * 1.5, "city": "Oslo", "day": None} for i in range(10)])},
+    "predict model rows.json",
+    rows=10,
+)
+repaired(
+    "JSON of mixed types",
+    {"rows.json": json.dumps([{"age": str(i) if i % 2 else i, "city": "Oslo"} for i in range(10)])},
+    "predict model rows.json",
+    "several kinds",
+    "age",
+    rows=10,
+)
+repaired(
+    "JSON with missing keys",
+    {"rows.json": json.dumps([{"age": i} if i % 2 else {"city": "Oslo", "day": "2024-01-02"} for i in range(10)])},
+    "predict model rows.json",
+    rows=10,
+)
+refused(
+    "NDJSON with a broken line",
+    {"rows.jsonl": ndjson(_7='{"age": 7, "y"')},
+    "train rows.jsonl -t y -o out",
+    "E212",
+    "rows.jsonl",
+    "line 7",
+)
+refused(
+    "NDJSON with a list",
+    {"rows.jsonl": ndjson(_7="[1, 2]", _9="null")},
+    "train rows.jsonl -t y -o out",
+    "E212",
+    "rows.jsonl",
+    "line 7",
+    "line 9",
+)
+refused(
+    "NDJSON with a key twice",
+    {"rows.jsonl": ndjson(_4='{"age": 3, "age": 4, "y": "a"}')},
+    "train rows.jsonl -t y -o out",
+    "E212",
+    "rows.jsonl",
+    "line 4",
+    "'age'",
+)
+refused(
+    "Parquet cut short",
+    {"rows.parquet": parquet(pl.DataFrame({"age": range(99)}))[:-30]},
+    "train rows.parquet -t y -o out",
+    "E217",
+    "rows.parquet",
+)
 refused("Parquet that is none", {"rows.parquet": GOOD}, "predict model rows.parquet", "E217", "rows.parquet")
-refused("Parquet without rows", {"rows.parquet": parquet(pl.DataFrame({"age": []}))}, "predict model rows.parquet", "E206", "rows.parquet")
+refused(
+    "Parquet without rows",
+    {"rows.parquet": parquet(pl.DataFrame({"age": []}))},
+    "predict model rows.parquet",
+    "E206",
+    "rows.parquet",
+)
 refused("workbook that is none", {"rows.xlsx": b"PK\3\4 no workbook"}, "train rows.xlsx -t y -o out", "E218", "rows.xlsx")
-refused("workbook with a blank name", {"rows.xlsx": workbook([["age", None, "y"], [1, 2, "a"], [3, 4, "b"]])}, "inspect rows.xlsx", "E210", "rows.xlsx")
+refused(
+    "workbook with a blank name",
+    {"rows.xlsx": workbook([["age", None, "y"], [1, 2, "a"], [3, 4, "b"]])},
+    "inspect rows.xlsx",
+    "E210",
+    "rows.xlsx",
+)
 refused("empty workbook", {"rows.xlsx": workbook([])}, "inspect rows.xlsx", "E2", "rows.xlsx")
-refused("ARFF with an undeclared value", {"rows.arff": arff("7,c")}, "train rows.arff -t y -o out", "E213", "rows.arff", "line 25", "'c'", "a, b")
-refused("ARFF with a value too few", {"rows.arff": arff("7")}, "train rows.arff -t y -o out", "E213", "rows.arff", "line 25", "1 values for 2")
-refused("ARFF with a word for a number", {"rows.arff": arff("old,a")}, "train rows.arff -t y -o out", "E213", "rows.arff", "line 25", "'old'")
-refused("ARFF without data", {"rows.arff": "@relation r\n@attribute a numeric\n"}, "inspect rows.arff", "E213", "rows.arff", "@data")
-refused("IDX with a lying header", {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4), (2000, 4, 4)), "x/train-labels-idx1-ubyte": exact_idx((20,))}, "train x -t label -o out", "E215", "train-images", "cut short")
-refused("IDX that claims the moon", {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4), (2**32 - 1,) * 3), "x/train-labels-idx1-ubyte": exact_idx((20,))}, "train x -t label -o out", "E215", "train-images", "cut short")
-refused("IDX with labels too few", {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4)), "x/train-labels-idx1-ubyte": exact_idx((19,))}, "train x -t label -o out", "E215", "train-images", "(20, 4, 4)", "(19,)")
-refused("IDX of floats", {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4), kind=13), "x/train-labels-idx1-ubyte": exact_idx((20,))}, "inspect x", "E215", "train-images", "bytes")
-refused("IDX without labels", {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4))}, "train x -t label -o out", "E215", "train-images", "train-labels-idx1-ubyte")
+refused(
+    "ARFF with an undeclared value",
+    {"rows.arff": arff("7,c")},
+    "train rows.arff -t y -o out",
+    "E213",
+    "rows.arff",
+    "line 25",
+    "'c'",
+    "a, b",
+)
+refused(
+    "ARFF with a value too few",
+    {"rows.arff": arff("7")},
+    "train rows.arff -t y -o out",
+    "E213",
+    "rows.arff",
+    "line 25",
+    "1 values for 2",
+)
+refused(
+    "ARFF with a word for a number",
+    {"rows.arff": arff("old,a")},
+    "train rows.arff -t y -o out",
+    "E213",
+    "rows.arff",
+    "line 25",
+    "'old'",
+)
+refused(
+    "ARFF without data", {"rows.arff": "@relation r\n@attribute a numeric\n"}, "inspect rows.arff", "E213", "rows.arff", "@data"
+)
+refused(
+    "IDX with a lying header",
+    {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4), (2000, 4, 4)), "x/train-labels-idx1-ubyte": exact_idx((20,))},
+    "train x -t label -o out",
+    "E215",
+    "train-images",
+    "cut short",
+)
+refused(
+    "IDX that claims the moon",
+    {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4), (2**32 - 1,) * 3), "x/train-labels-idx1-ubyte": exact_idx((20,))},
+    "train x -t label -o out",
+    "E215",
+    "train-images",
+    "cut short",
+)
+refused(
+    "IDX with labels too few",
+    {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4)), "x/train-labels-idx1-ubyte": exact_idx((19,))},
+    "train x -t label -o out",
+    "E215",
+    "train-images",
+    "(20, 4, 4)",
+    "(19,)",
+)
+refused(
+    "IDX of floats",
+    {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4), kind=13), "x/train-labels-idx1-ubyte": exact_idx((20,))},
+    "inspect x",
+    "E215",
+    "train-images",
+    "bytes",
+)
+refused(
+    "IDX without labels",
+    {"x/train-images-idx3-ubyte": exact_idx((20, 4, 4))},
+    "train x -t label -o out",
+    "E215",
+    "train-images",
+    "train-labels-idx1-ubyte",
+)
 refused("SQLite that is none", {"rows.db": GOOD}, "train rows.db -t y -o out", "E219", "rows.db", "not a database")
-refused("SQLite of two tables", lambda: Path("rows.db").write_bytes(sqlite_file("one", "two")), "train rows.db -t y -o out", "E219", "rows.db", "one, two", "table: one")
-refused("SQLite without a table", lambda: Path("rows.db").write_bytes(sqlite_file()), "train rows.db -t y -o out", "E219", "rows.db")
-refused("SQLite, no such table", lambda: [Path("rows.db").write_bytes(sqlite_file("people")), Path("r.yaml").write_text("data: {source: {type: sql, path: rows.db, table: poeple}}\noutputs: {y: binary}\n")], "train r.yaml -o out", "E219", "rows.db", "'poeple'", "did you mean 'people'")
+refused(
+    "SQLite of two tables",
+    lambda: Path("rows.db").write_bytes(sqlite_file("one", "two")),
+    "train rows.db -t y -o out",
+    "E219",
+    "rows.db",
+    "one, two",
+    "table: one",
+)
+refused(
+    "SQLite without a table", lambda: Path("rows.db").write_bytes(sqlite_file()), "train rows.db -t y -o out", "E219", "rows.db"
+)
+refused(
+    "SQLite, no such table",
+    lambda: [
+        Path("rows.db").write_bytes(sqlite_file("people")),
+        Path("r.yaml").write_text("data: {source: {type: sql, path: rows.db, table: poeple}}\noutputs: {y: binary}\n"),
+    ],
+    "train r.yaml -o out",
+    "E219",
+    "rows.db",
+    "'poeple'",
+    "did you mean 'people'",
+)
 
 # ------------------------------------------------------------------------------------------------------------------ pictures
 
@@ -368,20 +709,49 @@ PICS = "train pics -t label -o out --set training.batch=4"
 
 refused("pictures without folders", {f"pics/{i}.png": noise(i) for i in range(12)}, PICS, "E104", "pics")
 refused("one class folder", {f"pics/a/{i}.png": noise(i) for i in range(12)}, PICS, "E403", "pics", "label")
-refused("a class of one picture", {**{f"pics/a/{i}.png": noise(i) for i in range(12)}, "pics/b/x.png": noise(99)}, PICS, "E", "label", "b")
+refused(
+    "a class of one picture",
+    {**{f"pics/a/{i}.png": noise(i) for i in range(12)}, "pics/b/x.png": noise(99)},
+    PICS,
+    "E",
+    "label",
+    "b",
+)
 refused("too few pictures", folder(4), PICS, "E402", "pics")
 refused("a text named .jpg", folder(20) | {"pics/a/odd.jpg": "no picture"}, PICS, "E265", "odd.jpg", "not a picture")
 refused("an empty picture", folder(20) | {"pics/a/odd.png": b""}, PICS, "E265", "odd.png")
 refused("a picture cut short", folder(20) | {"pics/b/odd.png": noise(5)[:120]}, PICS, "E265", "odd.png")
 refused("a JPEG cut short", folder(20) | {"pics/b/odd.jpg": noise(5, "JPEG")[:400]}, PICS, "E265", "odd.jpg")
 refused("a picture that lies about its size", folder(20) | {"pics/a/odd.png": huge_png()}, PICS, "E265", "odd.png", "pixels")
-refused("floating-point pixels", folder(20) | {"pics/a/odd.tif": picture("TIFF", mode="F", colour=0.5)}, PICS, "E265", "odd.tif", "16 bits")
+refused(
+    "floating-point pixels",
+    folder(20) | {"pics/a/odd.tif": picture("TIFF", mode="F", colour=0.5)},
+    PICS,
+    "E265",
+    "odd.tif",
+    "16 bits",
+)
 refused("all pictures broken", {f"pics/{'ab'[i % 2]}/{i}.png": "x" for i in range(20)}, PICS, "E265", "20 of 20")
 refused("a folder named .jpg", folder(20) | {"pics/odd.jpg/readme.md": "x"}, PICS, "E", "pics")
 refused("pictures at two depths", folder(20) | {"pics/a/deep/odd.png": noise(3)}, PICS, "E216", "deep/odd.png", "CLASS")
-refused("pictures in a broken zip", {"pics.zip": zipped(folder(20), "z")["z"][:-40]}, "train pics.zip -t label -o out", "E202", "pics.zip")
-refused("a picture cut short in a zip", zipped(folder(20) | {"pics/a/odd.png": noise(5)[:120]}, "pics.zip"), "train pics.zip -t label -o out", "E265", "column image", "row")
-repaired("a file that is no picture", folder(20) | {"pics/a/Thumbs.db": b"x"}, "inspect pics", "1 files are no pictures", "Thumbs.db")
+refused(
+    "pictures in a broken zip",
+    {"pics.zip": zipped(folder(20), "z")["z"][:-40]},
+    "train pics.zip -t label -o out",
+    "E202",
+    "pics.zip",
+)
+refused(
+    "a picture cut short in a zip",
+    zipped(folder(20) | {"pics/a/odd.png": noise(5)[:120]}, "pics.zip"),
+    "train pics.zip -t label -o out",
+    "E265",
+    "column image",
+    "row",
+)
+repaired(
+    "a file that is no picture", folder(20) | {"pics/a/Thumbs.db": b"x"}, "inspect pics", "1 files are no pictures", "Thumbs.db"
+)
 
 ODD = {
     "png-named.jpg": noise(1),
@@ -400,9 +770,22 @@ COLUMN = {f"odd/{name}": data for name, data in ODD.items()}
 LISTED = "image\n" + "".join(f"odd/{name}\n" for name in ODD)
 
 repaired("odd but whole pictures", COLUMN | {"p.csv": LISTED}, "predict seer p.csv", rows=len(ODD))
-repaired("paths relative to the CSV, not to the caller", {f"deep/{k}": v for k, v in COLUMN.items()} | {"deep/p.csv": LISTED}, "predict seer deep/p.csv", rows=len(ODD))
+repaired(
+    "paths relative to the CSV, not to the caller",
+    {f"deep/{k}": v for k, v in COLUMN.items()} | {"deep/p.csv": LISTED},
+    "predict seer deep/p.csv",
+    rows=len(ODD),
+)
 repaired("a picture without a path", COLUMN | {"p.csv": LISTED + "NA\n"}, "predict seer p.csv", "missing", rows=len(ODD) + 1)
-refused("a path to nothing", COLUMN | {"p.csv": LISTED + "odd/gone.png\n"}, "predict seer p.csv", "E265", "row 12", "gone.png", "does not exist")
+refused(
+    "a path to nothing",
+    COLUMN | {"p.csv": LISTED + "odd/gone.png\n"},
+    "predict seer p.csv",
+    "E265",
+    "row 12",
+    "gone.png",
+    "does not exist",
+)
 refused("a path to a folder", COLUMN | {"p.csv": LISTED + "odd\n"}, "predict seer p.csv", "E265", "row 12")
 refused("a path to a text", COLUMN | {"p.csv": LISTED + "p.csv\n"}, "predict seer p.csv", "E265", "row 12", "not a picture")
 
@@ -417,9 +800,29 @@ refused("recipe: a list", recipe("- data: rows.csv\n"), R, "E101", "r.yaml", "a 
 refused("recipe: a text", recipe("rows.csv"), R, "E101", "r.yaml", "a str")
 refused("recipe: tabs", recipe("data:\n\tsource: rows.csv\n"), R, "E101", "r.yaml", "line 2", "column 1")
 refused("recipe: not closed", recipe("data: rows.csv\noutputs: {y: binary\n"), R, "E101", "r.yaml", "line")
-refused("recipe: a key twice", recipe("data: rows.csv\noutputs: {y: binary}\ndata: other.csv\n"), R, "E101", "r.yaml", "line 3", "'data'", "twice")
-refused("recipe: unknown key", recipe(WHOLE + "trainning: {epochs: 1}\n"), R, "E102", "r.yaml", "trainning", "did you mean 'training'")
-refused("recipe: unknown keys, all told", recipe(WHOLE + "training: {epoch: 1, seeed: 2}\n"), R, "E102", "training.epoch", "'epochs'", "training.seeed", "'seed'")
+refused(
+    "recipe: a key twice",
+    recipe("data: rows.csv\noutputs: {y: binary}\ndata: other.csv\n"),
+    R,
+    "E101",
+    "r.yaml",
+    "line 3",
+    "'data'",
+    "twice",
+)
+refused(
+    "recipe: unknown key", recipe(WHOLE + "trainning: {epochs: 1}\n"), R, "E102", "r.yaml", "trainning", "did you mean 'training'"
+)
+refused(
+    "recipe: unknown keys, all told",
+    recipe(WHOLE + "training: {epoch: 1, seeed: 2}\n"),
+    R,
+    "E102",
+    "training.epoch",
+    "'epochs'",
+    "training.seeed",
+    "'seed'",
+)
 refused("recipe: wrong type", recipe(WHOLE + "training: {epochs: many}\n"), R, "E103", "r.yaml", "training.epochs", "'many'")
 refused("recipe: out of bounds", recipe(WHOLE + "training: {epochs: 0}\n"), R, "E103", "r.yaml", "training.epochs", "0")
 refused("recipe: a mapping where a number belongs", recipe(WHOLE + "training: {epochs: {a: 1}}\n"), R, "E103", "training.epochs")
@@ -427,8 +830,19 @@ refused("recipe: a number where a mapping belongs", recipe(WHOLE + "training: 3\
 refused("recipe: a NaN", recipe(WHOLE + "training: {clip: .nan}\n"), R, "E103", "training.clip")
 refused("recipe: infinite", recipe(WHOLE + "training: {budget: .inf}\n"), R, "E103", "training.budget")
 refused("recipe: unknown type", recipe("data: rows.csv\noutputs: {y: binry}\n"), R, "E104", "r.yaml", "outputs.y", "'binary'")
-refused("recipe: Python object", recipe("data: !!python/object/apply:os.system ['true']\n"), R, "E101", "r.yaml", "line 1", "python")
-refused("recipe: billion laughs", recipe("a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(12))), R, "E101", "r.yaml")
+refused(
+    "recipe: Python object", recipe("data: !!python/object/apply:os.system ['true']\n"), R, "E101", "r.yaml", "line 1", "python"
+)
+refused(
+    "recipe: billion laughs",
+    recipe(
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(12))
+    ),
+    R,
+    "E101",
+    "r.yaml",
+)
 refused("recipe: an anchor in itself", recipe("data: &a [*a]\n"), R, "E1", "r.yaml")
 refused("recipe: nested without end", recipe("data: " + "[" * 5000 + "]" * 5000), R, "E101", "r.yaml")
 refused("recipe: not UTF-8", recipe("data: Tromsø.csv\n".encode("latin-1")), R, "E101", "r.yaml", "UTF-8")
@@ -436,20 +850,74 @@ refused("recipe: NUL", recipe("data: rows.csv\0\n"), R, "E101", "r.yaml")
 refused("recipe: a folder", {"r.yaml/x": ""}, R, "E101", "r.yaml")
 refused("recipe: no output", recipe("data: rows.csv\n"), R, "E105", "output")
 refused("recipe: no data", recipe("outputs: {y: binary}\n"), R, "E105", "data.source")
-refused("recipe: unknown column", recipe("data: rows.csv\ninputs: {agee: number}\noutputs: {y: binary}\n"), R, "E107", "agee", "did you mean 'age'")
-refused("recipe: unknown column to drop", recipe("data: {source: rows.csv, drop: [cty]}\noutputs: {y: binary}\n"), R, "E107", "data.drop", "'cty'", "'city'")
-refused("recipe: an input that is an output", recipe("data: rows.csv\ninputs: {y: binary}\noutputs: {y: binary}\n"), R, "E106", "r.yaml", "inputs.y")
+refused(
+    "recipe: unknown column",
+    recipe("data: rows.csv\ninputs: {agee: number}\noutputs: {y: binary}\n"),
+    R,
+    "E107",
+    "agee",
+    "did you mean 'age'",
+)
+refused(
+    "recipe: unknown column to drop",
+    recipe("data: {source: rows.csv, drop: [cty]}\noutputs: {y: binary}\n"),
+    R,
+    "E107",
+    "data.drop",
+    "'cty'",
+    "'city'",
+)
+refused(
+    "recipe: an input that is an output",
+    recipe("data: rows.csv\ninputs: {y: binary}\noutputs: {y: binary}\n"),
+    R,
+    "E106",
+    "r.yaml",
+    "inputs.y",
+)
 refused("recipe: a newer format", recipe(WHOLE + "format: 99\n"), R, "E103", "r.yaml", "format")
-refused("recipe: a broken expression", recipe("data: {source: rows.csv, derive: {z: 'age +'}}\noutputs: {y: binary}\n"), R, "E120", "derive", "z")
-refused("recipe: code in an expression", recipe("data: {source: rows.csv, derive: {z: '__import__(\"os\")'}}\noutputs: {y: binary}\n"), R, "E12", "derive", "z")
-refused("recipe: clean of an unknown column", recipe("data: {source: rows.csv, clean: {cty: {strip: '.'}}}\noutputs: {y: binary}\n"), R, "E107", "cty", "'city'")
+refused(
+    "recipe: a broken expression",
+    recipe("data: {source: rows.csv, derive: {z: 'age +'}}\noutputs: {y: binary}\n"),
+    R,
+    "E120",
+    "derive",
+    "z",
+)
+refused(
+    "recipe: code in an expression",
+    recipe("data: {source: rows.csv, derive: {z: '__import__(\"os\")'}}\noutputs: {y: binary}\n"),
+    R,
+    "E12",
+    "derive",
+    "z",
+)
+refused(
+    "recipe: clean of an unknown column",
+    recipe("data: {source: rows.csv, clean: {cty: {strip: '.'}}}\noutputs: {y: binary}\n"),
+    R,
+    "E107",
+    "cty",
+    "'city'",
+)
 refused("recipe: unknown metric", recipe(WHOLE + "training: {monitor: acuracy}\n"), R, "E103", "training.monitor", "accuracy")
-refused("recipe: split by a missing column", recipe("data: {source: rows.csv, split: {by: group, column: who}}\noutputs: {y: binary}\n"), R, "E107", "split", "'who'")
-refused("recipe: broken JSON", {"rows.csv": GOOD, "r.json": '{"data": "rows.csv",'}, "train r.json -o out", "E101", "r.json", "line")
+refused(
+    "recipe: split by a missing column",
+    recipe("data: {source: rows.csv, split: {by: group, column: who}}\noutputs: {y: binary}\n"),
+    R,
+    "E107",
+    "split",
+    "'who'",
+)
+refused(
+    "recipe: broken JSON", {"rows.csv": GOOD, "r.json": '{"data": "rows.csv",'}, "train r.json -o out", "E101", "r.json", "line"
+)
 refused("--set without a value", {"rows.csv": GOOD}, TRAIN + " --set training", "E109", "training", "KEY.PATH=VALUE")
 refused("--set of no YAML", {"rows.csv": GOOD}, TRAIN + " --set 'training.epochs=[1'", "E109", "training.epochs")
 refused("--set of an unknown key", {"rows.csv": GOOD}, TRAIN + " --set training.epoch=3", "E102", "training.epoch", "'epochs'")
-refused("--set through a value", {"rows.csv": GOOD}, TRAIN + " --set training.seed=1 --set training.seed.x=2", "E109", "training.seed.x")
+refused(
+    "--set through a value", {"rows.csv": GOOD}, TRAIN + " --set training.seed=1 --set training.seed.x=2", "E109", "training.seed.x"
+)
 refused("--set of a bomb", {"rows.csv": GOOD}, TRAIN + " --set 'data=" + "[" * 5000 + "'", "E109", "--set")
 refused("--budget of nonsense", {"rows.csv": GOOD}, TRAIN + " --budget soon", "E103", "training.budget", "soon")
 refused("--seed of nonsense", {"rows.csv": GOOD}, TRAIN + " --seed x", "E701", "seed")
@@ -458,7 +926,14 @@ refused("--seed of nonsense", {"rows.csv": GOOD}, TRAIN + " --seed x", "E701", "
 
 refused("-o is a file", {"rows.csv": GOOD, "out": "precious"}, TRAIN, "E303", "out", "not a bundle", "-o")
 refused("-o is a file, overwriting", {"rows.csv": GOOD, "out": "precious"}, TRAIN + " --overwrite", "E303", "out", "not a bundle")
-refused("-o is a folder of others", {"rows.csv": GOOD, "out/mine.txt": "precious"}, TRAIN + " --overwrite", "E303", "out", "not a bundle")
+refused(
+    "-o is a folder of others",
+    {"rows.csv": GOOD, "out/mine.txt": "precious"},
+    TRAIN + " --overwrite",
+    "E303",
+    "out",
+    "not a bundle",
+)
 refused("-o is a bundle", {"rows.csv": GOOD}, "train rows.csv -t y -o model", "E303", "model", "--overwrite")
 refused("-o below a file", {"rows.csv": GOOD, "file": ""}, "train rows.csv -t y -o file/out", "E703", "file")
 refused("-o beside others' partial", {"rows.csv": GOOD, "out.partial/mine.txt": "precious"}, TRAIN, "E703", "out.partial", "move")
@@ -471,11 +946,34 @@ refused("init of a broken file", {"rows.csv": GOOD + "1,2\n"}, "init rows.csv -t
 refused("bundle: missing", {}, "show gone", "E301", "gone", "deepwright train")
 refused("bundle: a file", {"b": "x"}, "show b", "E301", "b")
 refused("bundle: a folder of others", {"b/x": ""}, "predict b x.csv", "E301", "b", "manifest.json")
-refused("bundle: a flipped byte", edited("model.onnx", lambda d: d[:99] + bytes([d[99] ^ 1]) + d[100:]), "predict model rows.csv", "E302", "model.onnx", "changed")
-refused("bundle: changed weights", edited("weights.safetensors", lambda d: d[:-1] + b"\7"), "show model", "E302", "weights.safetensors", "changed")
+refused(
+    "bundle: a flipped byte",
+    edited("model.onnx", lambda d: d[:99] + bytes([d[99] ^ 1]) + d[100:]),
+    "predict model rows.csv",
+    "E302",
+    "model.onnx",
+    "changed",
+)
+refused(
+    "bundle: changed weights",
+    edited("weights.safetensors", lambda d: d[:-1] + b"\7"),
+    "show model",
+    "E302",
+    "weights.safetensors",
+    "changed",
+)
 refused("bundle: cut short", edited("states.json", lambda d: d[:50]), "evaluate model rows.csv", "E302", "states.json")
-refused("bundle: a file is gone", lambda: Path("model/states.json").unlink(), "predict model rows.csv", "E302", "states.json", "missing")
-refused("bundle: a file and another are gone", lambda: [Path("model/states.json").unlink(), Path("model/model.onnx").unlink()], "show model", "E302", "states.json", "model.onnx")
+refused(
+    "bundle: a file is gone", lambda: Path("model/states.json").unlink(), "predict model rows.csv", "E302", "states.json", "missing"
+)
+refused(
+    "bundle: a file and another are gone",
+    lambda: [Path("model/states.json").unlink(), Path("model/model.onnx").unlink()],
+    "show model",
+    "E302",
+    "states.json",
+    "model.onnx",
+)
 refused("bundle: manifest is no JSON", edited("manifest.json", lambda d: d[:-50]), "show model", "E302", "manifest.json")
 refused("bundle: manifest is empty", edited("manifest.json", lambda d: b""), "show model", "E302", "manifest.json")
 refused("bundle: manifest is a list", edited("manifest.json", lambda d: b"[]"), "predict model rows.csv", "E302", "manifest.json")

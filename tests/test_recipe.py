@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -82,6 +83,12 @@ def test_nested_parts_name_their_place():
         ("", "not a mapping"),
         ("training: {}\ntraining: {}", "given twice"),
         ("inputs:\n\t- x", "not valid YAML"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+            + "\n".join(f"{b}: &{b} [{', '.join(['*' + a] * 10)}]" for a, b in pairwise("abcdefghi")),
+            "aliases",
+        ),
+        ("a: &a [*a]", "aliases"),
         ("x: !!python/object/apply:os.system ['true']", "not valid YAML"),
     ],
 )

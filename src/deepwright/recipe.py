@@ -23,6 +23,9 @@ from deepwright.parts import Part, Spec, json_schema
 FORMAT = 1
 """The recipe format that this version writes; older ones are upgraded when they are loaded."""
 
+MOST_NODES = 1_000_000
+"""Values that a recipe may hold once its aliases are written out; a few lines of nested aliases can stand for billions."""
+
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -284,7 +287,38 @@ def parse_part(family: type[P], value: Any, *, where: str) -> P:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where plain YAML would silently keep the last."""
+    """YAML that refuses a key given twice, where plain YAML would silently keep the last, and aliases without measure."""
+
+    def get_single_node(self) -> Any:
+        """Compose the document, and refuse it if its aliases stand for more than :data:`MOST_NODES` values."""
+        node = super().get_single_node()
+        if node is not None and _expanded(node, {}) > MOST_NODES:
+            problem = "its aliases (*name) stand for themselves, or for too many values"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return node
+
+
+def _expanded(node: Any, known: dict[int, float]) -> float:
+    """Return how many nodes a node stands for once its aliases are written out: infinitely many if it holds itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = float("inf")
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in parts)
+    return known[id(node)]
+
+
+def _load_yaml(text: str) -> Any:
+    """Return the plain values of a YAML text.
+
+    Raises:
+        YAMLError: It is not YAML, gives a key twice, or is nested or expands beyond all measure.
+    """
+    try:
+        return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader
+    except RecursionError:
+        raise yaml.YAMLError("values nested too deep") from None
 
 
 def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -302,6 +336,32 @@ def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+MOST_NODES = 100_000
+"""A recipe that holds more values than this, aliases followed, is refused: a few lines of aliases can stand for billions."""
+
+
+def _load_yaml(text: str) -> Any:
+    loader = _UniqueKeyLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        if _size(root, {}) > MOST_NODES:
+            raise yaml.constructor.ConstructorError(None, None, f"aliases make it more than {MOST_NODES:,} values", root.start_mark)
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node stands for; an alias of itself counts as too many."""
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES + 1
+        inner = [n for pair in node.value for n in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + (sum(_size(n, known) for n in inner) if isinstance(node, yaml.CollectionNode) else 0)
+    return known[id(node)]
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -330,7 +390,7 @@ def parse_mapping(text: str, *, where: str) -> dict[str, Any]:
         RecipeError: E101, with the line and column of the first mistake.
     """
     try:
-        value = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader
+        value = _load_yaml(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
@@ -338,7 +398,9 @@ def parse_mapping(text: str, *, where: str) -> dict[str, Any]:
             "E101", f"not valid YAML: {error.problem}", where=place, fix="check indentation, colons and quotes there"
         ) from None
     except yaml.YAMLError as error:
-        raise RecipeError("E101", "not valid YAML", where=where, got=str(error).splitlines()[0]) from None
+        raise RecipeError(
+            "E101", "not valid YAML", where=where, got=str(error).splitlines()[0], fix="write plain text in UTF-8"
+        ) from None
     if not isinstance(value, dict):
         kind = "nothing" if value is None else f"a {type(value).__name__}"
         raise RecipeError(
@@ -364,7 +426,7 @@ def override(value: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any
             )
             continue
         try:
-            new = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader
+            new = _load_yaml(text)
         except yaml.YAMLError:
             problems.append(Problem("E109", f"cannot apply --set {setting}", got=f"{text!r}, which is not a YAML value"))
             continue
