@@ -160,7 +160,7 @@ class Training(Spec):
     patience: int | None = Field(None, ge=0)
     """Epochs without a better validation score before stopping; 0: never stop early."""
     monitor: str | None = None
-    """``loss`` or a metric of the first output; the best epoch's weights are kept."""
+    """A metric of the first output, by default its kind's first; the best epoch's weights are kept."""
     seed: int = Field(0, ge=0)
     """The seed of initial weights, order and augmentation."""
     clip: float | None = Field(None, gt=0)
@@ -286,6 +286,10 @@ def parse_part(family: type[P], value: Any, *, where: str) -> P:
         raise RecipeError.of(_problems(error, where)) from None
 
 
+MOST_NODES = 100_000
+"""A recipe that holds more values than this, aliases followed, is refused: a few lines of aliases can stand for billions."""
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML that refuses a key given twice, where plain YAML would silently keep the last, and aliases without measure."""
 
@@ -336,32 +340,6 @@ def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-MOST_NODES = 100_000
-"""A recipe that holds more values than this, aliases followed, is refused: a few lines of aliases can stand for billions."""
-
-
-def _load_yaml(text: str) -> Any:
-    loader = _UniqueKeyLoader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        if _size(root, {}) > MOST_NODES:
-            raise yaml.constructor.ConstructorError(None, None, f"aliases make it more than {MOST_NODES:,} values", root.start_mark)
-        return loader.construct_document(root)
-    finally:
-        loader.dispose()
-
-
-def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """Return how many values a node stands for; an alias of itself counts as too many."""
-    if id(node) not in known:
-        known[id(node)] = MOST_NODES + 1
-        inner = [n for pair in node.value for n in pair] if isinstance(node, yaml.MappingNode) else node.value
-        known[id(node)] = 1 + (sum(_size(n, known) for n in inner) if isinstance(node, yaml.CollectionNode) else 0)
-    return known[id(node)]
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _torch() -> Iterator[Check]:
     else:
         yield Check("accelerator", True, f"none; training runs on {torch.get_num_threads()} CPU threads")
         if torch.version.cuda and platform.system() == "Linux":
-            cpu = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+            cpu = "pytorch.org shows the pip command for the CPU build"
             yield Check(
                 "torch build", True, f"built for CUDA {torch.version.cuda}, which this machine lacks; the CPU build is smaller", cpu
             )
