@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 RUN    ?= runs
+DATA   ?= data
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all check format bench generate clean
@@ -43,8 +44,9 @@ format: $(STAMP) ## Format the code and mend what the linter can.
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Measure on the public data sets of bench/.
-	for script in bench/*.py; do $(BIN)/python "$$script"; done
+bench: $(STAMP) ## Measure on the public data sets that lie in DATA (see bench/README.md).
+	@test -d "$(DATA)" || { echo "make bench DATA=FOLDER: the folder that holds the data sets; bench/README.md lists them"; exit 2; }
+	for script in bench/*.py; do $(BIN)/python "$$script" "$(DATA)" || exit 1; done
 
 generate: $(STAMP) ## Write the files that are derived from the code.
 	$(BIN)/python scripts/generate.py

@@ -184,7 +184,7 @@ class Training(Spec):
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """Memory layout of pictures; ``auto`` measures."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads; by default one for each core."""
+    """CPU threads, which the last bits of the weights depend on; by default one for each core."""
 
 
 class Recipe(Spec):

@@ -69,6 +69,8 @@ def _measured(recipe: Recipe, task: Task, listener: Listener) -> tuple[dict[str,
     pictures = any(key.endswith(".image") for key in rows.arrays)
     pairs = candidates(training.precision, training.layout, rows.device, pictures=pictures)
     update: dict[str, Any] = {"precision": pairs[0][0], "layout": pairs[0][1], "device": rows.device.type}
+    # Another number of threads sums in another order: to the last bit, it belongs to the run.
+    update["threads"] = torch.get_num_threads()
     if len(pairs) == 1 and training.budget is None:
         return update, []
     tuneup = tune(task, pairs)
