@@ -65,9 +65,11 @@ class Bundle:
             ) from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise BundleError("E302", "the manifest cannot be read", where=f"{root}/{MANIFEST}", got=error) from None
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-            raise BundleError("E302", "the manifest lists no files", where=f"{root}/{MANIFEST}")
-        if manifest.get("format", 0) > FORMAT:
+        if not isinstance(manifest, dict) or not _lists_files(manifest.get("files")):
+            raise BundleError("E302", "the manifest does not list files with their hashes", where=f"{root}/{MANIFEST}")
+        if not isinstance(manifest.get("format"), int):
+            raise BundleError("E302", "the manifest tells no format", where=f"{root}/{MANIFEST}", got=repr(manifest.get("format")))
+        if manifest["format"] > FORMAT:
             raise BundleError(
                 "E304",
                 "the bundle is of a newer format",
@@ -141,6 +143,14 @@ class Bundle:
     def bytes(self) -> int:
         """The size of all files together."""
         return sum(int(entry["bytes"]) for entry in self.manifest["files"].values())
+
+
+def _lists_files(files: object) -> bool:
+    """Return whether a manifest's ``files`` are ``{name: {"sha256": text, "bytes": number}}``."""
+    return isinstance(files, dict) and all(
+        isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and isinstance(entry.get("bytes"), int)
+        for entry in files.values()
+    )
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -234,8 +244,10 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         Path(scratch).chmod(0o644)
         Path(scratch).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(scratch).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UsageError("E703", "the file cannot be written", where=str(path), got=error.strerror or error) from None
         raise
 
 

@@ -63,6 +63,7 @@ def _number(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, No
         raise _wrong_dtype(column, "number", where)
     numbers = column.str.strip_chars().cast(pl.Float64, strict=False) if column.dtype == pl.String else column.cast(pl.Float64)
     unread = column.is_not_null() & numbers.is_null()
+    words = int(numbers.is_nan().sum()) if column.dtype == pl.String else 0
     infinite = numbers.is_infinite().fill_null(False)
     problems = []
     if unread.any():
@@ -74,7 +75,7 @@ def _number(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, No
         problems.append(_bad_rows("E221", "infinite or beyond ±1.8e308", column, infinite, where, fix=fix))
     if problems and not lenient:
         raise DataError.of(problems)
-    bad = int((unread | infinite).sum())
+    bad = int((unread | infinite).sum()) + words
     kept = pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series().alias(column.name)
     return kept, _lost(column, bad, "a number")
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from deepwright.clean import CleanState, apply_values, fit_clean
 from deepwright.derive import derive, needed_columns
+from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, nearest
 from deepwright.families import Facts, Feature, State, TargetFacts
 from deepwright.recipe import Recipe
@@ -108,6 +109,19 @@ class DataPath:
             parts = [self.recipe.inputs[n].encode(table.frame[n], self.inputs[n]) for n in names]
             arrays |= {f"{group}.{key}": array for key, array in (_merged(parts) if group == TABULAR else parts[0]).items()}
         return arrays
+
+    def unseen(self, table: Table) -> list[Note]:
+        """Tell how many values of each category of prepared rows training never saw; they are predicted from nonetheless."""
+        counts = {
+            name: int((state.positions(table.frame[name]) == UNKNOWN).sum())
+            for name, state in self.inputs.items()
+            if isinstance(state, Labels)
+        }
+        return [
+            Note("unseen", f"{name}: {count:,} values that training never saw, read as unknown", count, name)
+            for name, count in counts.items()
+            if count
+        ]
 
     def targets(self, table: Table) -> Arrays:
         """Encode the outputs of prepared rows as :meth:`Feature.target` does."""
@@ -208,9 +222,10 @@ def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: b
             )
             for name in lost
         )
+    notes = [] if outputs else _unused(recipe, table, wanted)
     fill = [name for name in absent if name not in recipe.outputs]
     if not fill:
-        return table
+        return table.with_frame(table.frame, *notes)
     if len(fill) == len([n for n in wanted if n not in recipe.outputs]):
         raise DataError(
             "E107",
@@ -220,8 +235,17 @@ def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: b
             expected=", ".join(fill[:20]),
             fix="check the header, the separator, and that this is the right file",
         )
-    note = Note("missing_column", f"missing columns are read as missing values: {', '.join(fill)}", len(fill))
-    return table.with_frame(table.frame.with_columns(pl.lit(None, pl.String).alias(name) for name in fill), note)
+    notes.append(Note("missing_column", f"missing columns are read as missing values: {', '.join(fill)}", len(fill)))
+    return table.with_frame(table.frame.with_columns(pl.lit(None, pl.String).alias(name) for name in fill), *notes)
+
+
+def _unused(recipe: Recipe, table: Table, wanted: Iterable[str]) -> list[Note]:
+    """Tell of columns to predict from that the model does not know; those that training left out are no news."""
+    data = recipe.data
+    known = {*wanted, *recipe.inputs, *recipe.outputs, *data.drop, *data.derive, data.weight, data.split.column}
+    extra = [name for name in table.columns if name not in known]
+    text = f"columns that the model does not know are left out: {', '.join(extra[:20])}" + (", …" if len(extra) > 20 else "")
+    return [Note("unused_column", text, len(extra))] if extra else []
 
 
 def _resolved_paths(column: pl.Series, base: str) -> pl.Series:

@@ -71,6 +71,8 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
             notes.append(Note("left_out", f"{name} is not an input: {reason}", column=name))
         else:
             inputs[name], whys[name] = Feature.parse(kind.type), kind.why
+            if kind.note:
+                notes.append(Note("inferred", f"{name} is taken for a {kind.type}: {kind.note}"))
     if not inputs:
         raise RecipeError(
             "E106", "no input is left", where="inputs", got="; ".join(note.text for note in notes), fix="declare at least one input"

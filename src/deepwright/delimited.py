@@ -308,6 +308,8 @@ def _named(reader: _Reader, dialect: Dialect, frame: pl.DataFrame, first: list[s
     header = dialect.names is None if told is None else told
     if header:
         names = [name.strip() for name in first]
+        if dialect.header is None:
+            _refuse_repeated(reader, frame, layout)
         frame = frame.slice(1)
         if told is None:
             text = "the first line is taken for the column names; `header: false` if it is a row"
@@ -339,6 +341,34 @@ def _named(reader: _Reader, dialect: Dialect, frame: pl.DataFrame, first: list[s
     return frame
 
 
+def _refuse_repeated(reader: _Reader, frame: pl.DataFrame, layout: Layout) -> None:
+    """Refuse a text whose header stands again among its rows: files were put one below another.
+
+    Raises:
+        DataError: E290, with the lines.
+    """
+    if frame.width == 1 or not (frame.to_series(0).slice(1) == frame.item(0, 0)).any():
+        return
+    again = np.flatnonzero(_repeats(frame).to_numpy())
+    if again.size:
+        lines = ", ".join(f"line {reader.line(int(layout.starts[record]))}" for record in again[:10].tolist())
+        raise DataError(
+            "E290",
+            f"the header stands again among the rows, {again.size:,} times",
+            where=f"{reader.where}: {lines}" + (", …" if again.size > 10 else ""),
+            got=reader.text(layout, 0)[:80],
+            fix="remove these lines, or keep them as rows: " + source_line("csv", reader.where, header=True),
+        )
+
+
+def _repeats(frame: pl.DataFrame) -> pl.Series:
+    """Return which records are equal to the first, that one left aside."""
+    equal = pl.all_horizontal(pl.col(name) == cell for name, cell in zip(frame.columns, frame.row(0), strict=True))
+    mask = frame.select(equal.alias("equal")).to_series()
+    mask[0] = False
+    return mask
+
+
 def _distinct(names: list[str]) -> list[str]:
     seen: dict[str, int] = {}
     result = []
@@ -352,13 +382,14 @@ def _has_header(frame: pl.DataFrame) -> bool | None:
     """Tell whether the first record names the columns, by votes of the columns.
 
     A word above nothing but numbers says yes. If none says so, a number above numbers, or a word that occurs again below
-    (a value, then), says no. None: no column tells.
+    (a value, then), says no. None: no column tells. Records equal to the first vote for nothing: a header may be repeated.
     """
     if frame.height == 1:
         return False if any(_NUMBER.fullmatch(cell.strip()) for cell in frame.row(0)) else None
-    data_votes = 0
-    for column in frame.get_columns():
-        first, rest = column[0].strip(), column.slice(1).head(2000).str.strip_chars()
+    head, data_votes = frame.head(2001), 0
+    repeated = _repeats(head)
+    for column in head.get_columns():
+        first, rest = column[0].strip(), column.filter(~repeated).slice(1).str.strip_chars()
         rest = rest.filter(~rest.is_in(list(_BLANKS)))
         if first in _BLANKS or rest.is_empty():
             continue
@@ -368,7 +399,7 @@ def _has_header(frame: pl.DataFrame) -> bool | None:
         elif numeric:
             return True
         else:
-            data_votes += bool((rest == first).any())
+            data_votes += bool((rest == first).any() or repeated.any())
     return False if data_votes else None
 
 

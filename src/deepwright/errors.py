@@ -34,7 +34,7 @@ class Problem:
         where: File, row, column or recipe path (``"adult.csv: column income, row 12"``).
         got: What was found.
         expected: What would have been right.
-        fix: What to do, best as the very line to write.
+        fix: What to do, best as the very line to write; by default the usual remedy of the code (:data:`REMEDIES`).
     """
 
     code: str
@@ -43,6 +43,10 @@ class Problem:
     got: str = ""
     expected: str = ""
     fix: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.fix:
+            object.__setattr__(self, "fix", REMEDIES.get(self.code, ""))
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message
@@ -219,6 +223,7 @@ CODES: Mapping[str, str] = {
     "E265": "Pictures cannot be read: the files are missing, damaged, or no pictures.",
     "E280": "Predictions and targets do not fit each other: their shapes or class indices differ.",
     "E281": "A prediction is NaN or infinite, so that it cannot be evaluated.",
+    "E290": "The header of a delimited text stands again among its rows, as where files were put one below another.",
     # E3xx bundles
     "E301": "The path is not a bundle: the directory or its manifest.json is missing.",
     "E302": "A file of the bundle is missing or was changed: its SHA-256 differs from the manifest's.",
@@ -242,3 +247,39 @@ CODES: Mapping[str, str] = {
     "E704": "The ending of an output file is not one that is written.",
 }
 """Every code and what it means; ``deepwright explain-error CODE`` and docs/reference/errors.md show it."""
+
+REMEDIES: Mapping[str, str] = {
+    "E101": "write the recipe as YAML or JSON in UTF-8; deepwright init DATA --target COLUMN writes one",
+    "E102": "correct or remove the key; deepwright parts FAMILY TYPE lists the keys of a part",
+    "E103": "correct the value; deepwright schema tells the type and the bounds of every key",
+    "E104": "correct the type or the path; deepwright parts lists the types of every family",
+    "E105": "add the key",
+    "E106": "keep one of the two",
+    "E107": "correct the name, or check that this is the right file",
+    "E108": "take another encoder, fusion, head or loss; deepwright parts lists them",
+    "E109": "write --set KEY.PATH=VALUE, such as --set training.epochs=3",
+    "E120": "correct the expression; its signs are those of arithmetic and comparison, and functions are written name(column)",
+    "E121": "correct the call; deepwright explain-error E121 tells more",
+    "E122": "write it with columns, numbers, texts, operators and the listed functions only",
+    "E123": "convert one of the columns:  data: {clean: {COLUMN: {convert: number}}}",
+    "E124": "give the constructed column another name",
+    "E205": "name the file to read",
+    "E206": "check that the file was written completely; it needs at least one row",
+    "E210": "give every column one name of its own and as many values as the others",
+    "E212": "mend the file there, or write it again",
+    "E213": "mend the line, or declare the value in the header",
+    "E215": "fetch the files again, and keep pictures and labels of one set together",
+    "E216": "put each picture into the folder of its class: CLASS/picture.jpg",
+    "E217": "write the file again, all files of a folder with the same columns",
+    "E218": "save it again as .xlsx, or export the sheet as CSV",
+    "E219": "check the file, the table and the query",
+    "E223": "give a path, a table, {column: values} or [{column: value}, …]",
+    "E224": "write one column for each value, or lists of plain values",
+    "E231": "bring more rows, or set aside fewer",
+    "E402": "bring more rows",
+    "E403": "choose another output, or bring rows with other values of it",
+    "E301": "check the path; deepwright train writes bundles",
+    "E302": "copy the bundle again from where it is whole, or train it again",
+    "E703": "choose a path in a folder that exists and can be written to",
+}
+"""The usual remedy of a code, for problems that know no better one."""

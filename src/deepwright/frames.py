@@ -161,6 +161,23 @@ def of_records(rows: Sequence[Mapping[str, Any]], where: str) -> tuple[pl.DataFr
     return frame, notes
 
 
+class RepeatedKeyError(ValueError):
+    """A key stands twice in an object of JSON."""
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of a JSON object as a dictionary, for ``object_pairs_hook``: no value is lost in silence.
+
+    Raises:
+        RepeatedKeyError: A key stands twice.
+    """
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise RepeatedKeyError(repr(next(key for key in keys if keys.count(key) > 1)))
+    return result
+
+
 def _flat(row: Mapping[str, Any], nested: set[str], before: str = "") -> Iterable[tuple[str, Any]]:
     for key, cell in row.items():
         name = f"{before}{key}"

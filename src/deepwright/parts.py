@@ -18,7 +18,7 @@ import pkgutil
 import textwrap
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, distributions
 from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo
@@ -181,11 +181,17 @@ class Part(Spec):
 
 
 @cache
+def _entry_points() -> tuple[EntryPoint, ...]:
+    """Return the entry points of all installed packages, whose metadata is read once for all families."""
+    return tuple(entry for distribution in distributions() for entry in distribution.entry_points)
+
+
+@cache
 def _discover(family: str) -> dict[str, str]:
     """Return ``{type: module}`` of a family: the files of its folder and the plugins' entry points."""
     package = importlib.import_module(f"{PACKAGE}.{family}")
     own = {m.name: f"{package.__name__}.{m.name}" for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")}
-    plugins = {entry.name: entry.value for entry in entry_points(group=f"{PACKAGE}.{family}")}
+    plugins = {entry.name: entry.value for entry in _entry_points() if entry.group == f"{PACKAGE}.{family}"}
     return plugins | own
 
 

@@ -6,6 +6,8 @@ read → tidy → declare columns → set test rows aside → drop → split →
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,13 +115,14 @@ def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, li
         RecipeError: The recipe does not fit the data.
         DataError: The data cannot be learnt from; all problems of a kind together.
     """
-    digest = fingerprint(table)
+    digest, whole = fingerprint(table), table
     recipe, table, notes, columns = _declared(recipe, table)
     table, train_rows, validation_rows, test_rows, more = _divided(recipe, table)
     notes += more
     fitting = table.with_frame(table.frame[train_rows])
     _enough(recipe, fitting)
-    data = _selected(recipe, DataPath.fit(recipe, fitting), fitting, notes)
+    with _true_places(recipe, whole):
+        data = _selected(recipe, DataPath.fit(recipe, fitting), fitting, notes)
     kinds = {name: facts.kind for name, facts in data.target_facts().items()}
     recipe = resolve_network(data.recipe, len(train_rows), kinds)
     data = dataclasses.replace(data, recipe=recipe)
@@ -129,14 +132,26 @@ def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, li
         notes += [Note(note.what, f"{held.name}: {note.text}", note.count, note.column) for note in held.notes]
         check_labels(data, fitting, held)
         held, _ = missing_targets(held, recipe.outputs)
-    train = _encoded(data, fitting)
+    with _true_places(recipe, whole):
+        train = _encoded(data, fitting)
+        validation = _encoded(data, table.with_frame(table.frame[validation_rows]))
     notes += [note for note in train.table.notes if note not in notes]
-    validation = _encoded(data, table.with_frame(table.frame[validation_rows]))
     test = _encoded(data, held) if held is not None else None
     draw = _balance(recipe, data, train)
     for note in notes:
         listener(Event("clean", note.text, values={"what": note.what, "count": note.count, "column": note.column}))
     return Prepared(recipe, data, train, validation, test, test_name, draw, notes, columns, digest)
+
+
+@contextmanager
+def _true_places(recipe: Recipe, whole: Table) -> Iterator[None]:
+    """Let an error of some rows tell their places in the whole table: of a part of the split, nobody knows the numbers."""
+    try:
+        yield
+    except DataError:
+        data = DataPath.fit(recipe, whole)
+        _encoded(data, whole)
+        raise
 
 
 def check_labels(data: DataPath, known: Table | None, table: Table) -> None:
@@ -237,9 +252,15 @@ def _encoded(data: DataPath, table: Table) -> Part:
     weights = None
     if name is not None:
         column = table.frame[name].cast(pl.Float64, strict=False)
-        if column.null_count() or (column < 0).any() or column.is_infinite().any():
+        bad = (column.is_null() | ~column.is_finite() | (column < 0)).fill_null(True).arg_true()
+        if len(bad) or not column.sum():
+            shown = ", ".join(f"row {row + 1}: {table.frame[name][row]!r}" for row in bad.head(10).to_list())
             raise DataError(
-                "E103", "row weights must be numbers, zero or more, and none missing", where=f"{table.name}: column {name}"
+                "E103",
+                "row weights must be numbers, zero or more, none missing and not all zero",
+                where=f"{table.name}: column {name}",
+                got=shown or "zero in every row",
+                fix="mend the column, or leave it out: data: {weight: null}",
             )
         weights = column.to_numpy().astype(np.float32)
     return Part(ready, data.encode(ready), data.targets(ready), weights)

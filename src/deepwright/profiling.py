@@ -114,6 +114,8 @@ class Profile(Spec):
     """The target, if one was named."""
     test_rows: int | None = None
     """Rows of the test table, if one was given."""
+    notes: tuple[str, ...] = ()
+    """What reading and tidying did or assumed."""
     findings: tuple[Finding, ...] = ()
     """What deserves attention: errors first, then warnings, then information."""
 
@@ -166,6 +168,7 @@ def profile(table: Table, *, target: str | None = None, test: Table | None = Non
         columns=tuple(_noted(entry, twins) for entry in entries),
         target=target,
         test_rows=len(test) if test is not None else None,
+        notes=tuple(note.text for note in table.notes),
         findings=tuple(sorted(found, key=lambda finding: ("error", "warn", "info").index(finding.severity))),
     )
 

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
@@ -22,9 +22,6 @@ from deepwright.parts import Part, Spec, json_schema
 
 FORMAT = 1
 """The recipe format that this version writes; older ones are upgraded when they are loaded."""
-
-MOST_NODES = 1_000_000
-"""Values that a recipe may hold once its aliases are written out; a few lines of nested aliases can stand for billions."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -290,7 +287,14 @@ MOST_NODES = 100_000
 """A recipe that holds more values than this, aliases followed, is refused: a few lines of aliases can stand for billions."""
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+if TYPE_CHECKING:
+    _SafeLoader = yaml.SafeLoader
+else:
+    # The parser in C where PyYAML was built with it: ten times as fast, and as safe.
+    _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_SafeLoader):
     """YAML that refuses a key given twice, where plain YAML would silently keep the last, and aliases without measure."""
 
     def get_single_node(self) -> Any:
@@ -356,9 +360,13 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(
-            "E101", "the recipe cannot be read", where=str(path), got=error, expected="a text file in UTF-8"
+            "E101", "the recipe cannot be read", where=str(path), got=_cause(error), expected="a text file in UTF-8"
         ) from None
     return parse_mapping(text, where=str(path))
+
+
+def _cause(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else f"{error.reason} at byte {error.start}"
 
 
 def parse_mapping(text: str, *, where: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepwright.bundle import Bundle
 from deepwright.datapath import Arrays, DataPath, tidied
-from deepwright.errors import BundleError
+from deepwright.errors import BundleError, DataError
 from deepwright.progress import Event, Listener, silent
 from deepwright.table import Table
 
@@ -86,7 +87,7 @@ class Predictor:
             DataError: The rows do not fit the model's inputs.
         """
         ready = self.data.prepare(tidied(self.bundle.recipe, table), outputs=False)
-        for note in ready.notes:
+        for note in (*ready.notes, *(self.data.unseen(ready) if listener is not silent else ())):
             listener(Event("note", note.text, values={"what": note.what, "count": note.count}))
         return self.data.decode(self.outputs(ready, listener))
 
@@ -100,7 +101,13 @@ def run_in_chunks(
     collected: dict[str, list[NDArray[np.float32]]] = {}
     for start in range(0, len(ready), CHUNK):
         part = ready.with_frame(ready.frame.slice(start, CHUNK))
-        for name, values in backend.run(encode(part)).items():
+        try:
+            arrays = encode(part)
+        except DataError as error:
+            # rows are counted within the chunk
+            places = f", counted from row {start + 1:,}" if start else ""
+            raise DataError.of(replace(problem, where=problem.where + places) for problem in error.problems) from None
+        for name, values in backend.run(arrays).items():
             collected.setdefault(name, []).append(values)
         if len(ready) > CHUNK:
             listener(

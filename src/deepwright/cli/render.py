@@ -24,7 +24,8 @@ def render_profile(profile: Profile, *, advice: str = "") -> str:
     """Return the listing of a profile: a line a column, then the findings with the lines that mend them."""
     sampled = f"  (statistics of {profile.sampled:,} rows)" if profile.sampled is not None else ""
     test = f", {profile.test_rows:,} test rows" if profile.test_rows is not None else ""
-    lines = [f"{profile.name}  {profile.rows:,} rows × {len(profile.columns)} columns{test}{sampled}", ""]
+    lines = [f"{profile.name}  {profile.rows:,} rows × {len(profile.columns)} columns{test}{sampled}"]
+    lines += [*(f"  · {printable(note)}" for note in profile.notes), ""]
     rows = [
         (
             "target" if column.name == profile.target else "",

@@ -10,7 +10,7 @@ from typing import Any
 from deepwright.errors import DataError
 from deepwright.families import Source
 from deepwright.files import find, holds, pick, read_bytes
-from deepwright.frames import of_columns, of_records
+from deepwright.frames import RepeatedKeyError, of_columns, of_records, unique_keys
 from deepwright.table import Table
 from deepwright.text import to_utf8
 
@@ -40,7 +40,7 @@ class Json(Source):
         path = pick(self.path, _SUFFIXES, "JSON")
         data, notes = to_utf8(read_bytes(path), self.encoding, kind="json", where=path)
         try:
-            value = json.loads(data, object_pairs_hook=_unique)
+            value = json.loads(data, object_pairs_hook=unique_keys)
         except json.JSONDecodeError as error:
             raise DataError(
                 "E212",
@@ -52,8 +52,8 @@ class Json(Source):
                 if error.msg == "Extra data"
                 else "mend the file there",
             ) from None
-        except (_RepeatedError, RecursionError) as error:
-            got = f"the key {error} twice in one object" if isinstance(error, _RepeatedError) else "values nested without end"
+        except (RepeatedKeyError, RecursionError) as error:
+            got = f"the key {error} twice in one object" if isinstance(error, RepeatedKeyError) else "values nested without end"
             raise DataError("E212", "ambiguous JSON", where=path, got=got) from None
         rows = _rows(value)
         if rows is None:
@@ -73,18 +73,6 @@ class Json(Source):
     def example(cls) -> Json:
         """Return a source of a file that need not exist."""
         return cls(path="rows.json")
-
-
-class _RepeatedError(Exception):
-    """A key stands twice in an object."""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _RepeatedError(repr(next(key for key in keys if keys.count(key) > 1)))
-    return result
 
 
 def _rows(value: Any) -> list[Any] | Mapping[str, Any] | None:

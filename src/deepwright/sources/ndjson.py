@@ -9,7 +9,7 @@ from typing import Any
 from deepwright.errors import DataError, Problem
 from deepwright.families import Source
 from deepwright.files import find, holds, pick, read_bytes
-from deepwright.frames import of_records
+from deepwright.frames import RepeatedKeyError, of_records, unique_keys
 from deepwright.table import Table
 from deepwright.text import to_utf8
 
@@ -41,9 +41,12 @@ class Ndjson(Source):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                message = error.msg if isinstance(error, json.JSONDecodeError) else "nested without end"
+                row = json.loads(line, object_pairs_hook=unique_keys)
+            except (json.JSONDecodeError, RepeatedKeyError, RecursionError) as error:
+                if isinstance(error, json.JSONDecodeError):
+                    message = error.msg
+                else:
+                    message = f"the key {error} twice" if isinstance(error, RepeatedKeyError) else "nested without end"
                 problems.append(
                     Problem("E212", f"not valid JSON: {message}", f"{path}: line {number}", line[:60].decode(errors="ignore"))
                 )

@@ -126,7 +126,12 @@ def _work_directory(out: Path, prepared: Prepared) -> Iterator[Path]:
         shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
     marker.write_text(json.dumps({"identity": identity}))
-    yield work
+    try:
+        yield work
+    except BaseException:
+        if list(work.iterdir()) == [marker]:  # nothing was learnt yet that a later run could go on from
+            shutil.rmtree(work)
+        raise
     shutil.rmtree(work)
 
 
