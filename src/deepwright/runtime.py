@@ -20,7 +20,7 @@ from deepwright.table import Table
 
 Outputs = dict[str, NDArray[np.float32]]
 
-CHUNK = 2048
+CHUNK = 1024
 """Rows a run: large enough to be fast, small enough that pictures fit in memory."""
 
 
