@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress"),
     ("console",),
     ("parts",),
-    ("families",),
+    ("families", "mappings"),
     ("recipe",),
     ("reference",),
     ("frames",),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from deepwright.errors import RecipeError
 from deepwright.families import Feature
-from deepwright.recipe import Recipe, override
+from deepwright.mappings import override
+from deepwright.recipe import Recipe
 
 FULL = {
     "data": {"clean": {"duplicates": "drop", "income": {"strip": "."}}, "split": {"by": "stratified", "test": 0.2}},
@@ -71,7 +72,7 @@ def test_nested_parts_name_their_place():
     wrong = {
         "inputs": {"x": {"type": "image", "encoder": {"type": "sequential", "layers": ["flatten", {"type": "dense", "unitz": 3}]}}}
     }
-    with pytest.raises(RecipeError, match=r"inputs\.x\.encoder\.layers\[1\]\.unitz"):
+    with pytest.raises(RecipeError, match=r"inputs\.x\.encoder\.layers\[1\]\.unitz.*did you mean 'units'"):
         Recipe.parse(wrong)
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -136,6 +136,7 @@ def test_text_is_never_markup(text):
 
 
 @settings(deadline=None)
+@example(6.103515625e-05, 1e-6, 2)
 @given(st.floats(-1e12, 1e12), st.floats(1e-6, 1e12), st.integers(2, 9))
 def test_ticks_are_few_round_and_inside(low, span, most):
     high = low + span

@@ -9,9 +9,10 @@ from typing import Any
 from deepwright.bundle import Bundle
 from deepwright.errors import UsageError
 from deepwright.families import Source
+from deepwright.mappings import override, read_mapping
 from deepwright.opening import Engine
 from deepwright.progress import Listener
-from deepwright.recipe import Recipe, override, read_mapping
+from deepwright.recipe import Recipe
 from deepwright.steps.evaluate import Evaluation
 from deepwright.steps.evaluate import evaluate as evaluate_step
 from deepwright.steps.predict import predict as predict_step

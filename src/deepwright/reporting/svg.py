@@ -44,7 +44,8 @@ def tick_labels(values: Sequence[float]) -> list[str]:
     largest = max((abs(v) for v in values), default=0.0)
     step = min((abs(b - a) for a, b in pairwise(values)), default=largest) or 1.0
     if largest and (largest < 1e-4 or largest >= 1e13):
-        return [f"{v:.2g}".replace("e-0", "e-").replace("e+", "e") for v in values]
+        digits = max(2, 1 + math.floor(math.log10(largest)) - math.floor(math.log10(step) + 1e-9))
+        return [f"{v:.{digits}g}".replace("e-0", "e-").replace("e+", "e") for v in values]
     unit, letter = next(((u, x) for u, x in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")) if largest >= 10 * u), (1.0, ""))
     places = max(0, -math.floor(math.log10(step / unit) + 1e-9))
     labels = [f"{v / unit:.{min(places, 10)}f}".replace("-", "−") for v in values]
