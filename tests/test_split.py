@@ -189,3 +189,10 @@ def test_overlap_between_sources_of_different_types():
     a, b = table(v=[1, 2, None], w=["x", "y", None]), table(v=["1", None], w=["x", None])
     assert overlap(a, b).exact == 2
     assert overlap(a, table(z=["1"])).exact == 0
+
+
+def test_validation_rows_are_a_share_but_not_more_than_are_needed():
+    for rows, wanted in ((1_000, 150), (100_000, 5_000)):
+        sides = split_rows(Table(pl.DataFrame({"x": range(rows)})), Split(), target=None, stratify=False)
+        assert len(sides.validation) == wanted
+        assert len(sides.train) == rows - wanted

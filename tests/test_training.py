@@ -349,3 +349,12 @@ def test_memory_tables_of_every_kind(people, tmp_path):
     assert "roc_auc" in model.metrics["rich"]
     assert "rich" in repr(model)
     assert "<table>" in model._repr_html_()
+
+
+def test_all_rows_can_train(people, tmp_path):
+    recipe = Recipe.parse({**TINY, "data": {"drop": ["pay"], "split": {"validation": 0}}})
+    path = train(recipe, table=people, target=["rich"], out=tmp_path / "m")
+    manifest = Bundle.open(path).manifest
+    assert manifest["lineage"]["rows"]["train"] == 300
+    assert manifest["evaluated_on"].startswith("train rows")
+    assert json.loads((path / "report.json").read_text())["best"] == 2

@@ -94,8 +94,9 @@ class Split(Spec):
     """``auto``: stratified for a class output, else random. ``file``: the test rows are those of ``data.test``."""
     column: str | None = None
     """The column of the group, the time, or the names ``train``, ``validation`` and ``test``."""
-    validation: float = Field(0.15, ge=0, lt=1)
-    """The fraction of the rows (after the test rows are set aside) that choose the best weights."""
+    validation: float | None = Field(None, ge=0, lt=1)
+    """The fraction of the rows (after the test rows are set aside) that choose the best weights; by default 0.15, but at most
+    5,000 rows, which tell well enough. 0: all rows train, and the last weights are kept."""
     test: float = Field(0.0, ge=0, lt=1)
     """The fraction of the rows that are never trained on."""
     folds: int | None = Field(None, ge=2)

@@ -19,6 +19,9 @@ from deepwright.table import Note, Table, cast
 
 Indices = NDArray[np.int64]
 
+SHARE, MOST_ROWS = 0.15, 5_000
+"""The validation rows unless the recipe says otherwise: a share of the rows, and the most of them."""
+
 SIDES = {
     "train": "train",
     "training": "train",
@@ -66,6 +69,9 @@ def split_rows(table: Table, split: Split, *, target: pl.Series | None = None, s
         RecipeError: The column is unknown (E107), or the declaration contradicts itself (E106).
         DataError: Too few rows for the sides (E231), names or times that cannot be read (E232, E233).
     """
+    if split.validation is None:
+        rest = max(1, round(len(table) * (1 - split.test)))
+        split = split.model_copy(update={"validation": min(SHARE, MOST_ROWS / rest)})
     by = split.by
     if by in ("auto", "file"):
         by = "stratified" if stratify and target is not None else "random"
@@ -205,7 +211,7 @@ class _TimeDeal(_Deal):
 
 
 def _dealt(rows: Indices, split: Split, deal: _Deal, name: str) -> tuple[Indices, Indices, Indices]:
-    sides = 1 + (split.test > 0) + (split.validation > 0 or split.folds is not None)
+    sides = 1 + (split.test > 0) + ((split.validation or 0) > 0 or split.folds is not None)
     least = max(sides, split.folds or 0)
     if len(rows) < least:
         raise DataError("E231", "too few rows to divide", where=name, got=f"{len(rows):,} rows", expected=f"at least {least}")
@@ -221,7 +227,7 @@ def _dealt(rows: Indices, split: Split, deal: _Deal, name: str) -> tuple[Indices
 
 def _checked(table: Table, split: Split, sides: tuple[Indices, Indices, Indices], notes: Sequence[Note]) -> Rows:
     train, validation, test = (np.sort(side).astype(np.int64) for side in sides)
-    wanted = {"training": True, "validation": split.validation > 0 or split.folds is not None, "test": split.test > 0}
+    wanted = {"training": True, "validation": (split.validation or 0) > 0 or split.folds is not None, "test": split.test > 0}
     empty = [name for (name, want), side in zip(wanted.items(), (train, validation, test), strict=True) if want and not len(side)]
     if empty:
         got = f"{len(train):,} training, {len(validation):,} validation, {len(test):,} test rows"

@@ -18,7 +18,7 @@ from deepwright.blocks.decay import weight_decay_groups
 from deepwright.datapath import Arrays, DataPath
 from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
 from deepwright.engine.choices import choose, device_of
-from deepwright.engine.loop import Progress, Score, Settings, Task, loop, should_stop
+from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, should_stop
 from deepwright.errors import RecipeError
 from deepwright.families import Schedule
 from deepwright.model import Model, build_model
@@ -117,7 +117,7 @@ def fit(
     runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener)
     runner.run(loop(task, optimizer, schedule, progress))
     model.load_state_dict(best.weights)
-    index = int(np.argmax(progress.scores))
+    index = best_of(progress.scores)
     return Fitted(
         model.to("cpu").to(memory_format=torch.contiguous_format).eval(),
         recipe,
@@ -162,13 +162,13 @@ class _Runner:
                     break
         self.seconds = self.spent + time.monotonic() - began
         done = self.progress.step >= self.task.settings.steps
-        index = int(np.argmax(self.progress.scores)) + 1
+        index = best_of(self.progress.scores) + 1
         self.stopped = f"all {self.task.settings.steps:,} steps done" if done else f"no better for {patience} epochs"
         self.listener(Event("stopped", f"{self.stopped}; best is epoch {index}", values={"best_epoch": index}))
 
     def _keep_best(self) -> None:
         score = self.progress.scores[-1]
-        if score > self.best.score or not self.best.weights:
+        if score >= self.best.score or not self.best.weights:
             self.best.score = score
             self.best.weights = {name: value.detach().clone() for name, value in self.task.model.state_dict().items()}
 

@@ -202,6 +202,11 @@ def predictions(model: Model, rows: Rows, settings: Settings) -> dict[str, NDArr
     return {name: torch.cat(parts).numpy() for name, parts in collected.items()}
 
 
+def best_of(scores: Sequence[float]) -> int:
+    """Return the index of the best score, of equal ones the last: it has learnt longest."""
+    return len(scores) - 1 - int(np.argmax(scores[::-1]))
+
+
 def should_stop(scores: Sequence[float], patience: int) -> bool:
     """Return whether the last ``patience`` evaluations brought nothing better; 0 never stops."""
-    return bool(patience) and len(scores) > patience and len(scores) - 1 - int(np.argmax(scores)) >= patience
+    return bool(patience) and len(scores) > patience and len(scores) - 1 - best_of(scores) >= patience

@@ -159,7 +159,10 @@ def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bo
 
 
 def _scorer(prepared: Prepared) -> tuple[Recipe, Any]:
-    """Return how validation predictions are judged: the monitored metric of the first output, or the mean loss of several."""
+    """Return how validation predictions are judged: by the monitored metric of the first output.
+
+    Without validation rows the last weights are kept.
+    """
     data, validation = prepared.data, prepared.validation
     facts = data.target_facts()
     first = next(iter(facts))
@@ -175,6 +178,8 @@ def _scorer(prepared: Prepared) -> tuple[Recipe, Any]:
     names = {name: monitor if name == first else metrics.default_metric(each.kind) for name, each in facts.items()}
 
     def score(outputs: Outputs) -> dict[str, float]:
+        if not len(validation):
+            return {"score": 0.0}
         figures = {}
         measured = data.measured(outputs, validation.targets)
         for name, metric in names.items():
@@ -183,7 +188,8 @@ def _scorer(prepared: Prepared) -> tuple[Recipe, Any]:
         value = figures[monitor]
         return {**figures, "score": sign * value if np.isfinite(value) else -1e30}
 
-    return prepared.recipe.replace(training={"monitor": monitor}), score
+    update = {"monitor": monitor} if len(validation) else {"monitor": monitor, "patience": 0}
+    return prepared.recipe.replace(training=update), score
 
 
 def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str, Any], began: float, listener: Listener) -> None:
@@ -200,9 +206,9 @@ def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str
     (scratch / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in fitted.history), encoding="utf-8")
     exported = _export(prepared, fitted.model, scratch, listener)
     backend = OnnxBackend(scratch / "model.onnx") if exported["graph"] else TorchBackend(fitted.model)
-    part, name = (prepared.test, prepared.test_name) if prepared.test is not None else (prepared.validation, "validation rows")
+    part, name = _judged(prepared)
     outputs, reports = _evaluated(prepared, backend, part)
-    stage = "test" if prepared.test is not None else "validation"
+    stage = name.partition(" ")[0] if prepared.test is None else "test"
     for text in (headline(report) for report in reports.values()):
         listener(Event(stage, text, values={"metrics": {n: r.model_dump()["metrics"] for n, r in reports.items()}}))
     _write_reports(prepared, fitted, scratch, part, name, outputs, reports, exported, time.monotonic() - began)
@@ -223,12 +229,23 @@ def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str
     }
 
 
+def _judged(prepared: Prepared) -> tuple[Part, str]:
+    """Return the rows that the bundle's figures come from, and what they are called."""
+    if prepared.test is not None:
+        return prepared.test, prepared.test_name
+    if len(prepared.validation):
+        return prepared.validation, "validation rows"
+    return prepared.train, "train rows (none were held out, so that the figures flatter)"
+
+
 def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener) -> dict[str, Any]:
     """Export and compare; a graph that fails is removed, loudly, and the bundle says so."""
     from deepwright.engine.export import compare, export
 
     path = scratch / "model.onnx"
-    few = {name: array[:256] for name, array in prepared.validation.arrays.items()}
+    few = {
+        name: array[:256] for name, array in (prepared.validation if len(prepared.validation) else prepared.train).arrays.items()
+    }
     facts = prepared.data.target_facts()
     scales = {name: each.scale if each.kind == "number" else 1.0 for name, each in facts.items()}
     try:
