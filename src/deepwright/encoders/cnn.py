@@ -14,6 +14,8 @@ from deepwright.families import Encoder, Facts, Wire
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule
 
+MOST_PLACES = 32
+"""The first map has at most so many places a side."""
 LAST_MAP = 4
 """Stages are added until the map is at most this many places high and wide."""
 
@@ -21,15 +23,15 @@ LAST_MAP = 4
 class CNN(Encoder):
     """A compact residual network that trains fast on a CPU; the usual choice for pictures.
 
-    What it costs hardly depends on the size of the pictures: the stem divides it so that the first map has at most 16 places a
-    side (pictures up to 32 pixels) or 32 (larger ones), and where maps are large their channels are few.
+    What it costs hardly depends on the size of the pictures: the stem divides it so that the first map has at most 32 places a
+    side, and where maps are large their channels are few.
     """
 
     accepts: ClassVar[tuple[Wire, ...]] = ("image",)
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, min_length=1, max_length=8)
     """Channels of each stage; each stage after the first halves the map. By default as many stages as bring the map down to
-    4 × 4, of ``width`` channels at 16 × 16, twice as many at half the size and half as many at twice the size."""
+    4 × 4, of ``width`` channels at 16 × 16, twice as many at half the size and a third as many at twice the size."""
     width: int = Field(48, ge=2)
     """Channels at a map of 16 × 16, where ``channels`` is not given."""
     depth: int = Field(1, ge=0, le=8)
@@ -72,19 +74,16 @@ class CNN(Encoder):
 
 def _patch(side: int) -> int:
     """Return by how much the stem divides pictures of ``side`` pixels."""
-    target = 16 if side <= 32 else 32
     patch = 1
-    while side > target * patch:
+    while side > MOST_PLACES * patch:
         patch *= 2
     return patch
 
 
 def _widths(places: int, width: int) -> tuple[int, ...]:
     """Return the channels of the stages from a map of ``places`` a side down to :data:`LAST_MAP`."""
-    current = width if places <= 16 else width // 2
-    widths = [current]
+    large, stages = places > 16, 1
     while places > LAST_MAP:
-        places = (places + 1) // 2
-        current *= 2
-        widths.append(current)
-    return tuple(widths)
+        places, stages = (places + 1) // 2, stages + 1
+    widths = [width * 2**stage for stage in range(stages - large)]
+    return (max(1, width // 3), *widths) if large else tuple(widths)
