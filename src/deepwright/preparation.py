@@ -104,6 +104,8 @@ def load_tables(recipe: Recipe) -> tuple[Table, Table | None, str, Recipe]:
         and (test := source.held_out()) is not None
     ):
         recipe = recipe.replace(data={"test": test})
+        told = Note("held_out", "the test part that lies beside is taken as test rows")
+        table = dataclasses.replace(table, notes=(*(note for note in table.notes if note.what != "held_out"), told))
     held = tidied(recipe, test.read()) if test is not None else None
     return table, held, held.name if held is not None else "test rows of the split", recipe
 
