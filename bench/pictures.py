@@ -30,7 +30,6 @@ TASKS = {
         {
             "data": {"source": "mnist/train.parquet", "test": "mnist/test.parquet"},
             "inputs": {"image": {"type": "image", "encoder": CLASSIC}},
-            "training": {"epochs": 12, "optimizer": "adam"},
         },
         0.985,
     ),

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +13,7 @@ import yaml
 
 from deepwright import __version__
 from deepwright.cli.main import BUG, COMMANDS, run
+from deepwright.cli.predict import _flat
 from deepwright.cli.render import cut, grid, render_metrics
 from deepwright.console import Console, clock, plain, print_errors
 from deepwright.errors import CODES, DataError, Problem, RecipeError, UsageError
@@ -58,16 +58,6 @@ def test_help_is_light():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-
-
-@pytest.mark.slow
-def test_help_is_fast():
-    def once():
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "deepwright", "--help"], check=True, capture_output=True)
-        return time.perf_counter() - start
-
-    assert min(once() for _ in range(5)) <= 0.3
 
 
 @pytest.mark.parametrize(
@@ -281,7 +271,7 @@ def test_console_prints_aligned_lines():
     with Console(stream=stream) as console:
         console(Event("data", "10 rows\nand more"))
         console(Event("warning", "careful"))
-    assert stream.getvalue() == "  data      10 rows\n            and more\n  warning   careful\n"
+    assert stream.getvalue() == "  data       10 rows\n             and more\n  warning    careful\n"
 
 
 def test_plain_training_is_one_line_an_epoch():
@@ -291,7 +281,7 @@ def test_plain_training_is_one_line_an_epoch():
             console(Event("training", f"step {step}", done=step / 20, left=72.0, values={"epoch": step // 5}))
     lines = stream.getvalue().splitlines()
     assert len(lines) == 4
-    assert lines[0] == "  training  step 0   1:12 left"
+    assert lines[0] == "  training   step 0   1:12 left"
 
 
 def test_live_training_draws_a_bar(monkeypatch):
@@ -328,7 +318,7 @@ def test_quiet_keeps_warnings():
     console = Console(quiet=True, stream=stream)
     console(Event("data", "x"))
     console(Event("warning", "y"))
-    assert stream.getvalue() == "  warning   y\n"
+    assert stream.getvalue() == "  warning    y\n"
 
 
 def test_errors_are_printed_with_their_siblings(capsys):
@@ -336,7 +326,7 @@ def test_errors_are_printed_with_their_siblings(capsys):
     print_errors(DataError.of(problems), as_json=False)
     err = capsys.readouterr().err
     assert "error  E201  a.csv: problem 0" in err
-    assert "do        line 1\n                   line 2" in err
+    assert "do         line 1\n                    line 2" in err
     assert "and 10 more" in err
     assert "explain-error E201" in err
 
@@ -382,3 +372,8 @@ def test_metrics_with_interval_and_baseline():
     assert "0.8700  [0.8650, 0.8750]  0.7640" in text
     assert "auc" not in text
     assert "r.html" in text
+
+
+def test_tags_are_written_to_csv_as_they_are_read():
+    frame = pl.DataFrame({"genres": [["drama", "war"], []], "p": [0.5, 0.25]})
+    assert _flat(frame).write_csv() == 'genres,p\ndrama|war,0.5\n"",0.25\n'

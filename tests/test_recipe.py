@@ -169,3 +169,9 @@ def test_anything_is_accepted_or_refused_properly(value):
     with contextlib.suppress(RecipeError):
         recipe = Recipe.parse(value)
     assert recipe is None or Recipe.parse(recipe.dump()) == recipe
+
+
+def test_a_budget_is_a_time():
+    assert Recipe.parse({"training": {"budget": "1.5h"}}).training.budget == 5400
+    with pytest.raises(RecipeError, match="a time such as 30s, 5m"):
+        Recipe.parse({"training": {"budget": "banana"}})

@@ -24,7 +24,7 @@ from deepwright.recipe import Recipe
 from deepwright.steps.evaluate import evaluate
 from deepwright.steps.predict import predict
 from deepwright.steps.train import train
-from deepwright.table import Table
+from deepwright.table import Note, Table
 
 TINY = {
     "tabular": {"type": "tabm", "k": 2, "width": 16, "depth": 1},
@@ -358,3 +358,29 @@ def test_all_rows_can_train(people, tmp_path):
     assert manifest["lineage"]["rows"]["train"] == 300
     assert manifest["evaluated_on"].startswith("train rows")
     assert json.loads((path / "report.json").read_text())["best"] == 2
+
+
+def test_the_source_of_training_says_how_later_files_are_read(people, tmp_path):
+    people.frame.write_csv(tmp_path / "people.csv", include_header=False)
+    source = {"type": "csv", "path": str(tmp_path / "people.csv"), "header": False, "names": people.columns}
+    path = train(Recipe.parse({**TINY, "data": {"source": source, "drop": ["pay"]}}), target=["rich"], out=tmp_path / "m")
+    people.frame.head(7).write_csv(tmp_path / "new.csv", include_header=False)
+    assert len(predict(path, str(tmp_path / "new.csv"))) == 7
+    # without names a column is known by its place only: one that is missing shifts all others
+    shifted = Table(people.frame.drop("age"), "new.csv", (Note("header", "no header"),))
+    with pytest.raises(DataError, match="no header"):
+        predict(path, shifted)
+
+
+def test_a_logarithmic_target_is_judged_in_its_own_units(people, tmp_path):
+    frame = people.frame.with_columns((pl.col("pay") - pl.col("pay").min()).alias("pay"))
+    recipe = Recipe.parse({**TINY, "data": {}, "outputs": {"pay": {"type": "number", "log": True}}})
+    result = evaluate(train(recipe, table=people.with_frame(frame), out=tmp_path / "m"), people.with_frame(frame)).outputs["pay"]
+    mean = frame["pay"].mean()
+    assert result.baseline["rmse"] < 2 * frame["pay"].std()
+    assert 0.3 * mean < float(result.baseline_text.removeprefix("always ").replace(",", "")) < 1.5 * mean
+
+
+def test_mixing_needs_pictures(people, tmp_path):
+    with pytest.raises(RecipeError, match="mixup mixes pictures"):
+        train(tiny(mixup=0.2), table=people, target=["rich"], out=tmp_path / "m")

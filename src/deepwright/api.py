@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deepwright.bundle import Bundle
+from deepwright.console import Console
 from deepwright.errors import UsageError
 from deepwright.families import Source
 from deepwright.mappings import override, read_mapping
@@ -70,7 +71,7 @@ class Model:
         Raises:
             DataError: The rows do not fit the model's inputs.
         """
-        frame = predict_step(self.path, as_rows(data), engine=engine)
+        frame = predict_step(self.path, as_rows(data), engine=engine, listener=Console())
         return frame.to_pandas() if _is_pandas(data) else frame
 
     def evaluate(self, data: Any = None, *, report: str | Path | None = None, engine: Engine = "auto") -> Evaluation:
@@ -85,7 +86,7 @@ class Model:
             DataError: The rows do not fit, or hold labels that training never saw.
         """
         rows = None if data is None else as_rows(data)
-        return evaluate_step(self.path, rows, out=Path(report) if report else None, engine=engine)
+        return evaluate_step(self.path, rows, out=Path(report) if report else None, engine=engine, listener=Console())
 
     def __repr__(self) -> str:
         outputs = ", ".join(f"{name} ({entry['kind']})" for name, entry in self.bundle.manifest.get("outputs", {}).items())
@@ -136,7 +137,6 @@ def train(
     Example:
         ``dw.train("adult.csv", target="income", budget="5m").evaluate("adult-test.csv")``
     """
-    from deepwright.console import Console
     from deepwright.steps.train import train as train_step
 
     if isinstance(data, str | Path) and str(data).endswith(RECIPES):

@@ -20,7 +20,7 @@ from deepwright.progress import Event
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-STAGE_WIDTH = 10
+STAGE_WIDTH = 11
 """The width of the first column, in characters."""
 MOST_PROBLEMS = 50
 """How many problems are printed; all of them are in ``--json``."""

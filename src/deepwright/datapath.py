@@ -5,6 +5,7 @@ Everything here that learns, learns from the training rows only; what it learnt 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -141,6 +142,16 @@ class DataPath:
             found[name] = (output, target)
         return found
 
+    def measured_facts(self) -> dict[str, TargetFacts]:
+        """Return the facts of the outputs with a number's centre in the column's own units, as its naive prediction."""
+        found = {}
+        for name, facts in self.target_facts().items():
+            if facts.kind == "number":
+                center = self.recipe.outputs[name].decode(name, np.array([facts.center], np.float32), self.outputs[name])[name][0]
+                facts = dataclasses.replace(facts, center=float(center))
+            found[name] = facts
+        return found
+
     def decode(self, outputs: Mapping[str, NDArray[np.float32]]) -> pl.DataFrame:
         """Turn what leaves the graph into prediction columns."""
         frames = [feature.decode(name, outputs[name], self.outputs[name]) for name, feature in self.recipe.outputs.items()]
@@ -234,6 +245,16 @@ def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: b
             got=", ".join(table.columns[:20]),
             expected=", ".join(fill[:20]),
             fix="check the header, the separator, and that this is the right file",
+        )
+    if any(note.what == "header" for note in table.notes):
+        # Without names, a column is known by its place only; with one missing, every other might be the wrong one.
+        raise DataError(
+            "E107",
+            "the file has no header, and not the columns that the model was trained on",
+            where=table.name,
+            got=f"{len(table.columns)} columns",
+            expected=f"also {', '.join(fill[:20])}",
+            fix="write a header line with the names of the training columns",
         )
     notes.append(Note("missing_column", f"missing columns are read as missing values: {', '.join(fill)}", len(fill)))
     return table.with_frame(table.frame.with_columns(pl.lit(None, pl.String).alias(name) for name in fill), *notes)

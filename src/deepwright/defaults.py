@@ -74,8 +74,13 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
             if kind.note:
                 notes.append(Note("inferred", f"{name} is taken for a {kind.type}: {kind.note}"))
     if not inputs:
+        first = next((note.column for note in notes if note.column), "COLUMN")
         raise RecipeError(
-            "E106", "no input is left", where="inputs", got="; ".join(note.text for note in notes), fix="declare at least one input"
+            "E106",
+            "no input is left",
+            where="inputs",
+            got="; ".join(note.text for note in notes),
+            fix=f"inputs: {{{first}: number}}",
         )
     drop = [*recipe.data.drop, *(note.column for note in notes if note.column)]
     data = recipe.data.model_copy(update={"drop": drop, "columns": "declared"})
@@ -136,6 +141,11 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     groups = sum(feature.encoder is not None for feature in inputs.values()) + any(f.encoder is None for f in inputs.values())
     tabular = recipe.tabular or (Encoder.parse("tabm") if any(f.encoder is None for f in inputs.values()) else None)
     fusion = recipe.fusion or (Fusion.parse("concat") if groups > 1 else None)
+    for key in ("mixup", "cutmix"):
+        if getattr(recipe.training, key) and not pictures:
+            raise RecipeError(
+                "E106", f"{key} mixes pictures, and no input is one", where=f"training.{key}", fix=f"training: {{{key}: 0}}"
+            )
     training = _training(recipe.training, rows, pictures=bool(pictures))
     return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from deepwright.bundle import Bundle
 from deepwright.errors import need
@@ -15,14 +15,24 @@ Engine = Literal["auto", "onnx", "torch"]
 """What computes predictions: the exported graph, the network itself, or the graph if there is one."""
 
 
-def read_rows(rows: Source | Table | str) -> Table:
+def read_rows(rows: Source | Table | str, like: Source | None = None) -> Table:
     """Return the table of a path, a source or a table.
+
+    Args:
+        rows: What names the rows.
+        like: The source of the training rows: its options (header, names, separator, …) are taken for a path of the same type.
 
     Raises:
         RecipeError: No source recognises the path.
         DataError: The file cannot be read.
     """
-    return rows if isinstance(rows, Table) else parse_part(Source, rows, where="data").read()
+    if isinstance(rows, Table):
+        return rows
+    source = parse_part(Source, rows, where="data")
+    if isinstance(rows, str) and like is not None and type(source) is type(like):
+        options: dict[str, Any] = {name: getattr(source, name) for name in ("path", "split") if name in type(source).model_fields}
+        source = like.model_copy(update=options)
+    return source.read()
 
 
 def open_predictor(bundle: Bundle, engine: Engine = "auto") -> Predictor:

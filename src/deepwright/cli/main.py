@@ -94,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
             )
         return BUG
     if result == INTERRUPTED:
-        onward = "; the same command goes on from the last checkpoint" if "train" in arguments else ""
+        onward = "; the same command goes on from the last checkpoint, if there was one yet" if "train" in arguments else ""
         typer.echo(f"\n  stopped   by Ctrl-C{onward}", err=True)
     return result if isinstance(result, int) else 0
 

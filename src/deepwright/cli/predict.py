@@ -57,13 +57,13 @@ def predict(
     if as_json:
         emit_json(frame.to_dicts())
     elif out is None:
-        sys.stdout.write(frame.write_csv())
+        sys.stdout.write(_flat(frame).write_csv())
 
 
 def _render(frame: pl.DataFrame, suffix: str) -> bytes:
     buffer = io.BytesIO()
     if suffix == ".csv":
-        frame.write_csv(buffer)
+        _flat(frame).write_csv(buffer)
     elif suffix == ".parquet":
         frame.write_parquet(buffer)
     elif suffix == ".json":
@@ -71,3 +71,10 @@ def _render(frame: pl.DataFrame, suffix: str) -> bytes:
     else:
         frame.write_ndjson(buffer)
     return buffer.getvalue()
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with lists of tags joined as ``a|b``, which CSV can hold and reading tags splits again."""
+    import polars as pl
+
+    return frame.with_columns(pl.col(name).list.join("|") for name, dtype in frame.schema.items() if dtype == pl.List)

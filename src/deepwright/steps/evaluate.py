@@ -89,7 +89,7 @@ def evaluate(
             expected="a file with the output column",
             fix=f"deepwright evaluate {bundle} DATA",
         )
-    table = tidied(recipe, read_rows(source))
+    table = tidied(recipe, read_rows(source, recipe.data.source))
     check_labels(data, None, table)
     table, _ = missing_targets(table, recipe.outputs)
     if len(table) == 0:
@@ -99,7 +99,7 @@ def evaluate(
         listener(Event("clean", note.text, values={"what": note.what, "count": note.count}))
     outputs = predictor.outputs(ready, listener)
     measured = data.measured(outputs, data.targets(ready))
-    facts = data.target_facts()
+    facts = data.measured_facts()
     reports = {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
     for report in reports.values():
         listener(Event("test", headline(report)))

@@ -29,4 +29,5 @@ def predict(bundle: Path, source: Source | Table | str, *, engine: Engine = "aut
         BundleError: The bundle is damaged or holds no graph.
         DataError: The rows do not fit the model's inputs.
     """
-    return open_predictor(Bundle.open(bundle), engine).predict(read_rows(source), listener)
+    opened = Bundle.open(bundle)
+    return open_predictor(opened, engine).predict(read_rows(source, opened.recipe.data.source), listener)

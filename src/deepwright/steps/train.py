@@ -280,7 +280,7 @@ def _evaluated(prepared: Prepared, backend: Backend, part: Part) -> tuple[Output
             chunks.setdefault(name, []).append(values)
     outputs = {name: np.concatenate(parts) for name, parts in chunks.items()}
     measured = prepared.data.measured(outputs, part.targets)
-    facts = prepared.data.target_facts()
+    facts = prepared.data.measured_facts()
     return outputs, {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
 
 
