@@ -20,7 +20,9 @@ CLASSIC = {
         {"type": "maxpool2d", "size": 2},
         {"type": "conv2d", "channels": 64, "kernel": 3, "activation": "relu"},
         {"type": "maxpool2d", "size": 2},
+        {"type": "conv2d", "channels": 64, "kernel": 3, "activation": "relu"},
         "flatten",
+        {"type": "dropout", "p": 0.3},
         {"type": "dense", "units": 64, "activation": "relu"},
     ],
 }
@@ -29,7 +31,8 @@ TASKS = {
     "mnist": (
         {
             "data": {"source": "mnist/train.parquet", "test": "mnist/test.parquet"},
-            "inputs": {"image": {"type": "image", "encoder": CLASSIC}},
+            "inputs": {"image": {"type": "image", "augment": ["affine"], "encoder": CLASSIC}},
+            "training": {"epochs": 16, "optimizer": {"type": "adam", "lr": 0.002}},
         },
         0.985,
     ),

@@ -16,11 +16,16 @@ def headline(report: OutputReport) -> str:
         measure = report.metrics[name]
         if measure.value is None:
             continue
-        interval = "" if measure.low is None or measure.high is None else f" [{measure.low:.4g}, {measure.high:.4g}]"
+        interval = "" if measure.low is None or measure.high is None else f" [{_figure(measure.low)}, {_figure(measure.high)}]"
         shown.append(f"{METRICS[report.kind][name].label} {measure.value:.4f}{interval}")
     main = report.baseline.get(report.main)
-    naive = f"   ({report.baseline_text}: {METRICS[report.kind][report.main].label} {main:.4g})" if main is not None else ""
+    naive = f"   ({report.baseline_text}: {METRICS[report.kind][report.main].label} {_figure(main)})" if main is not None else ""
     return f"{report.name}: " + "   ".join(shown) + naive
+
+
+def _figure(value: float) -> str:
+    """Return four digits; what is zero but for rounding is zero."""
+    return f"{0.0 if abs(value) < 1e-9 else value:.4g}"
 
 
 def worst_rows(ready: pl.DataFrame, reports: dict[str, OutputReport], predictions: pl.DataFrame) -> dict[str, pl.DataFrame]:
