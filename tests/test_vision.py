@@ -224,8 +224,8 @@ def test_the_cost_of_a_cnn_hardly_depends_on_the_size(size):
 
 
 def test_the_default_cnn_stays_cheap():
-    # 16 million multiply-accumulates a picture: two AVX2 cores train 55,000 × 8 times in ten minutes.
-    assert macs(build(CNN(), facts()), facts()) < 17e6
+    # 20 million multiply-accumulates a picture are what two AVX2 cores train 60,000 × 10 times in some minutes.
+    assert macs(build(CNN(), facts()), facts()) < 15e6
 
 
 @pytest.mark.parametrize(

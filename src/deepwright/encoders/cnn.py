@@ -31,8 +31,8 @@ class CNN(Encoder):
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, min_length=1, max_length=8)
     """Channels of each stage; each stage after the first halves the map. By default as many stages as bring the map down to
-    4 × 4, of ``width`` channels at 16 × 16, twice as many at half the size and a third as many at twice the size."""
-    width: int = Field(48, ge=2)
+    4 × 4, of ``width`` channels at 16 × 16, twice as many at half the size and about a third as many at twice the size."""
+    width: int = Field(40, ge=2)
     """Channels at a map of 16 × 16, where ``channels`` is not given."""
     depth: int = Field(1, ge=0, le=8)
     """Residual convolutions in each stage but the last."""
@@ -86,4 +86,5 @@ def _widths(places: int, width: int) -> tuple[int, ...]:
     while places > LAST_MAP:
         places, stages = (places + 1) // 2, stages + 1
     widths = [width * 2**stage for stage in range(stages - large)]
-    return (max(1, width // 3), *widths) if large else tuple(widths)
+    # A multiple of 8: what fills the vectors of a processor costs no more than what leaves them half empty.
+    return (-(-width // 24) * 8, *widths) if large else tuple(widths)
