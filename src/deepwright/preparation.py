@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from deepwright.clean import CleanState, drop_rows, fit_clean
 from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
-from deepwright.defaults import resolve_columns, resolve_network, target_feature
+from deepwright.defaults import resolve_columns, resolve_network
 from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
-from deepwright.families import Feature, Source, TargetFacts
+from deepwright.families import TargetFacts
 from deepwright.findings import unseen_labels
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Clean, Recipe
@@ -292,9 +292,3 @@ def _inverse_share(facts: TargetFacts, target: NDArray[Any]) -> NDArray[np.float
     counts = np.maximum(np.bincount(target[target >= 0], minlength=len(facts.classes)), 1)
     weights = counts.sum() / (len(counts) * counts)
     return np.where(target >= 0, weights[target], 0.0)
-
-
-def recipe_for(source: Source, target: list[str], test: Source | None, table: Table) -> Recipe:
-    """Return the smallest recipe for a file and the columns to predict."""
-    outputs: dict[str, Feature] = {name: target_feature(table, name)[0] for name in target}
-    return Recipe.parse({"data": {"source": source, "test": test}, "outputs": outputs})

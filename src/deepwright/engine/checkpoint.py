@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -82,8 +81,3 @@ def _unflatten(node: Any, tensors: dict[str, Tensor]) -> Any:
     if "#dict" in node:
         return {key: _unflatten(value, tensors) for key, value in node["#dict"]}
     return [_unflatten(value, tensors) for value in node["#list"]]
-
-
-def random_state() -> Tensor:
-    """Return the state of torch's default generator, which dropout draws from."""
-    return torch.get_rng_state()
