@@ -30,7 +30,7 @@ test: $(STAMP) ## Run the quick tests.
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: $(STAMP) ## Run all tests, the slow ones too.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --hypothesis-profile=default
 
 check: $(STAMP) ## Run every check but the tests: format, lint, types, floors, derived files, docs.
 	$(BIN)/ruff format --check .

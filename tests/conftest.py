@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import settings
 
 from deepwright.table import Table
+
+# The same examples each time, so that a change is judged by what it changed; `make test-all` draws new ones.
+settings.register_profile("steady", derandomize=True)
+settings.load_profile("steady")
 
 
 @pytest.fixture(autouse=True)

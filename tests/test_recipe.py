@@ -5,7 +5,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deepwright.errors import RecipeError
@@ -164,6 +164,8 @@ def test_schema_links_every_family():
         max_size=4,
     )
 )
+@example({"nullable": None})
+@example({"training": {"function-wrap": {"nullable[x]": 1}}})
 def test_anything_is_accepted_or_refused_properly(value):
     recipe = None
     with contextlib.suppress(RecipeError):

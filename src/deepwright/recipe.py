@@ -296,7 +296,7 @@ def _problems(error: ValidationError, where: str, value: Any) -> Iterator[Proble
     """Turn pydantic's errors into problems with a recipe path and a hint."""
     for item in error.errors(include_url=False):
         kind, context = item["type"], item.get("ctx", {})
-        loc = tuple(step for step in item["loc"] if not (isinstance(step, str) and step.startswith(("function-", "nullable"))))
+        loc = _keys_of(item["loc"], value)
         place = f"{where}: {_path(loc)}" if loc else where
         got = repr(item["input"])
         got = got if len(got) <= 80 else got[:77] + "..."
@@ -326,6 +326,24 @@ def _problems(error: ValidationError, where: str, value: Any) -> Iterator[Proble
             yield Problem("E103", item["msg"], place, got)
 
 
+def _keys_of(loc: tuple[int | str, ...], value: Any) -> tuple[int | str, ...]:
+    """Leave out of an error's location the steps that name a validator of pydantic instead of a key of ``value``."""
+    steps: list[int | str] = []
+    for step in loc:
+        if not (isinstance(value, Mapping) and step in value) and str(step).startswith(("function-", "nullable")):
+            continue
+        steps.append(step)
+        value = _at(value, step)
+    return tuple(steps)
+
+
+def _at(value: Any, step: int | str) -> Any:
+    """Return what stands under one key or position of plain values, None where there is nothing."""
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return value.get(step) if isinstance(value, Mapping) else None
+
+
 def _known_keys(loc: Iterable[int | str]) -> list[str]:
     """Return the keys that the mapping at ``loc`` of a recipe takes, where the path alone tells."""
     spec: Any = Recipe
@@ -341,8 +359,7 @@ def _known_keys(loc: Iterable[int | str]) -> list[str]:
 def _part_keys(value: Any, loc: Iterable[int | str]) -> list[str]:
     """Return the keys of the part that stands at ``loc`` of the plain values, by its ``type``."""
     for step in loc:
-        inside = isinstance(value, Mapping) or (isinstance(value, list) and isinstance(step, int) and step < len(value))
-        value = (value.get(step) if isinstance(value, Mapping) else value[step]) if inside else None
+        value = _at(value, step)
     kind = value.get("type") if isinstance(value, Mapping) else None
     bases = [base for base in families().values() if kind in base.types()]
     return list(dict.fromkeys(name for base in bases for name in base.resolve(str(kind)).model_fields))
