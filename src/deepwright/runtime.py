@@ -21,7 +21,9 @@ from deepwright.table import Table
 Outputs = dict[str, NDArray[np.float32]]
 
 CHUNK = 1024
-"""Rows a run: large enough to be fast, small enough that pictures fit in memory."""
+"""Rows a run of the graph: large enough to be fast, small enough that what flows through the network fits in memory."""
+BLOCK = 16 * CHUNK
+"""Rows encoded at once; pictures, which are much larger than table rows, go by ``CHUNK``."""
 
 
 class Backend(Protocol):
@@ -95,26 +97,26 @@ class Predictor:
 def run_in_chunks(
     backend: Backend, ready: Table, encode: Callable[[Table], Arrays], data: DataPath, listener: Listener = silent
 ) -> Outputs:
-    """Encode and run ``CHUNK`` rows at a time, telling the listener how far it is."""
+    """Encode a block of rows at a time, run the graph on chunks of it, and tell the listener how far it is."""
     if len(ready) == 0:
         return {name: _empty(data, name) for name in data.recipe.outputs}
+    media = any(feature.dtype == "image" for feature in data.recipe.inputs.values())
+    size = CHUNK if media else BLOCK
     collected: dict[str, list[NDArray[np.float32]]] = {}
-    for start in range(0, len(ready), CHUNK):
-        part = ready.with_frame(ready.frame.slice(start, CHUNK))
+    for first in range(0, len(ready), size):
+        part = ready.with_frame(ready.frame.slice(first, size))
         try:
             arrays = encode(part)
         except DataError as error:
-            # rows are counted within the chunk
-            places = f", counted from row {start + 1:,}" if start else ""
+            # rows are counted within the block
+            places = f", counted from row {first + 1:,}" if first else ""
             raise DataError.of(replace(problem, where=problem.where + places) for problem in error.problems) from None
-        for name, values in backend.run(arrays).items():
-            collected.setdefault(name, []).append(values)
-        if len(ready) > CHUNK:
-            listener(
-                Event(
-                    "predict", f"{min(start + CHUNK, len(ready)):,} of {len(ready):,} rows", min(1.0, (start + CHUNK) / len(ready))
-                )
-            )
+        for start in range(0, len(part), CHUNK):
+            for name, values in backend.run({key: array[start : start + CHUNK] for key, array in arrays.items()}).items():
+                collected.setdefault(name, []).append(values)
+            done = min(first + start + CHUNK, len(ready))
+            if len(ready) > CHUNK:
+                listener(Event("predict", f"{done:,} of {len(ready):,} rows", done / len(ready)))
     return {name: np.concatenate(parts) for name, parts in collected.items()}
 
 

@@ -22,7 +22,7 @@ class TabM(Encoder):
 
     k: int = Field(16, ge=2)
     """The number of members; the paper uses 32, half of them lose little and take half the time."""
-    width: int = Field(256, ge=1)
+    width: int = Field(192, ge=1)
     """The width of every layer."""
     depth: int = Field(2, ge=1)
     """The number of layers."""
