@@ -84,10 +84,9 @@ class _StopError(Exception):
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 7])
-def test_a_stopped_run_goes_on_to_the_same_bits(people, tmp_path, stop_after, monkeypatch):
+def test_a_stopped_run_goes_on_to_the_same_bits(people, tmp_path, stop_after):
     """Stop by an exception from inside the loop, with a checkpoint after every step."""
-    monkeypatch.setattr("deepwright.engine.fit.SAVE_EVERY", 0.0)
-    recipe = tiny(patience=0)
+    recipe = tiny(patience=0, checkpoint_every=1e-6)
     whole = train(recipe, table=people, target=["rich"], out=tmp_path / "whole")
     seen = []
 
@@ -242,15 +241,24 @@ def test_a_graph_that_disagrees_is_refused_loudly(people, tmp_path, monkeypatch)
 
 def test_the_tune_up_refuses_wrong_numbers(people, tmp_path, monkeypatch):
     monkeypatch.setattr(tuneup, "bf16_supported", lambda device: True)
-    real = tuneup.batch_loss
+    monkeypatch.setattr(tuneup, "SHARE", 1e9)
+    real = tuneup.backward
     monkeypatch.setattr(
-        tuneup, "batch_loss", lambda model, batch, precision: real(model, batch, "fp32") * (1.5 if precision == "bf16" else 1)
+        tuneup, "backward", lambda task, batch: real(task, batch) * (1.5 if task.settings.precision == "bf16" else 1)
     )
     events = []
-    path = train(tiny(), table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
-    assert Bundle.open(path).recipe.training.precision == "fp32"
+    recipe = tiny(epochs=60, compile="off")
+    path = train(recipe, table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
+    training = Bundle.open(path).recipe.training
+    assert training.precision == "fp32"
     tried = next(e.values["tried"] for e in events if e.stage == "machine")
-    assert [c["agrees"] for c in tried] == [True, False]
+    wrong = [c for c in tried if c["precision"] == "bf16"]
+    assert len(wrong) == 1
+    assert not wrong[0]["agrees"]
+    assert "differs from plain fp32" in wrong[0]["reason"]
+    assert len(tried) > 2
+    assert all(c["agrees"] for c in tried if c["precision"] == "fp32")
+    assert sum(c["chosen"] for c in tried) == 1
 
 
 def test_an_existing_output_is_refused_before_any_work(people, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from deepwright.blocks.targets import known
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -23,6 +25,7 @@ class Batch:
         rows: Row weights (B,), if any.
         other: Targets of the rows that mixup or CutMix mixed in, if it did.
         share: The share of the rows' own targets; 1 without mixing.
+        complete: Whether every target is known, so that no loss needs a mask.
     """
 
     arrays: dict[str, Tensor]
@@ -30,6 +33,26 @@ class Batch:
     rows: Tensor | None = None
     other: dict[str, Tensor] | None = None
     share: float = 1.0
+    complete: bool = False
+
+    def __len__(self) -> int:
+        return len(next(iter(self.targets.values())))
+
+    def split(self, parts: int) -> Iterator[Batch]:
+        """Yield the rows in ``parts`` batches of about equal size, in order, without copying."""
+        size = -(-len(self) // parts)
+        for start in range(0, len(self), size):
+            yield self.part(start, start + size)
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Return the rows from ``start`` to ``stop``, without copying."""
+
+        def cut(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {key: value[start:stop] for key, value in tensors.items()}
+
+        rows = None if self.rows is None else self.rows[start:stop]
+        other = None if self.other is None else cut(self.other)
+        return replace(self, arrays=cut(self.arrays), targets=cut(self.targets), rows=rows, other=other)
 
 
 class Rows:
@@ -50,7 +73,8 @@ class Rows:
         device: torch.device | str = "cpu",
     ) -> None:
         self.arrays = {key: _tensor(array).to(device) for key, array in arrays.items()}
-        self.targets = {key: _tensor(array).to(device) for key, array in targets.items()}
+        self.targets = {key: _target(_tensor(array)).to(device) for key, array in targets.items()}
+        self.complete = all(bool(known(target).all()) for target in self.targets.values())
         self.weights = None if weights is None else _tensor(weights).to(device)
         self.device = torch.device(device)
 
@@ -60,20 +84,17 @@ class Rows:
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
         return Batch(
-            {key: value[index] for key, value in self.arrays.items()},
-            {key: value[index] for key, value in self.targets.items()},
-            None if self.weights is None else self.weights[index],
+            {key: value.index_select(0, index) for key, value in self.arrays.items()},
+            {key: value.index_select(0, index) for key, value in self.targets.items()},
+            None if self.weights is None else self.weights.index_select(0, index),
+            complete=self.complete,
         )
 
     def slices(self, size: int) -> Iterator[Batch]:
         """Yield all rows in order, ``size`` at a time, without copying."""
+        whole = Batch(self.arrays, self.targets, self.weights, complete=self.complete)
         for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield Batch(
-                {key: value[part] for key, value in self.arrays.items()},
-                {key: value[part] for key, value in self.targets.items()},
-                None if self.weights is None else self.weights[part],
-            )
+            yield whole.part(start, start + size)
 
 
 class Sampler:
@@ -139,7 +160,12 @@ def mix(batch: Batch, images: list[str], mixup: float, cutmix: float, generator:
         else:
             picture = share * picture + (1 - share) * picture[other]
         arrays[key] = picture
-    return Batch(arrays, batch.targets, batch.rows, {key: value[other] for key, value in batch.targets.items()}, share)
+    return replace(batch, arrays=arrays, other={key: value[other] for key, value in batch.targets.items()}, share=share)
+
+
+def _target(tensor: Tensor) -> Tensor:
+    """Return a target as losses take it: classes in int64."""
+    return tensor if tensor.is_floating_point() else tensor.long()
 
 
 def _tensor(array: NDArray[np.generic]) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
 from deepwright.blocks.members import output_layer
+from deepwright.blocks.targets import weight
 from deepwright.datapath import TABULAR, DataPath
 from deepwright.errors import Problem, RecipeError
 from deepwright.families import Encoder, Facts
@@ -68,29 +69,37 @@ class Model(nn.Module):
         fused = vectors[0] if self.fusion is None else self.fusion(vectors)
         return {name: layer(fused) for name, layer in zip(self.outputs, self.layers, strict=True)}
 
-    def loss(self, raw: Mapping[str, Tensor], targets: Mapping[str, Tensor], rows: Tensor | None = None) -> dict[str, Tensor]:
+    def loss(
+        self,
+        raw: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        rows: Tensor | None = None,
+        *,
+        complete: bool = False,
+        totals: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         """Return each output's mean loss over the rows whose target is known, the members' losses averaged.
 
         Args:
             raw: What :meth:`forward` returned.
-            targets: As :meth:`deepwright.families.Feature.target` encodes them.
+            targets: As :meth:`deepwright.families.Feature.target` encodes them, classes in int64.
             rows: Row weights (B,).
+            complete: Whether every target is known, which saves looking.
+            totals: For each output what the sum over rows is divided by, where these rows are a part of a batch; by default
+                the weight of the rows themselves.
         """
         losses = {}
         for name, head in self._heads():
-            prediction, target = raw[name], targets[name]
-            known = ~torch.isnan(target) if target.is_floating_point() else target >= 0
-            known = known if known.ndim == 1 else known.all(dim=1)
-            mask = known.view(-1, *[1] * (target.ndim - 1))
+            target = targets[name]
+            if complete and rows is None:
+                each = _row_losses(head, raw[name], target)
+                losses[name] = each.mean() if totals is None else each.sum() / totals[name]
+                continue
+            counts = weight(target, rows)
             # An unknown target becomes a harmless value first: a NaN would survive a multiplication by zero.
-            target = torch.where(mask, target, torch.zeros((), dtype=target.dtype, device=target.device))
-            target = target if target.is_floating_point() else target.long()
-            if prediction.ndim == 3:
-                target = target.repeat_interleave(prediction.shape[1], dim=0)
-            flat = prediction.flatten(0, -2).float()
-            each = head.loss(flat.squeeze(1) if head.size == 1 else flat, target).view(len(known), -1).mean(1)
-            weight = known.to(each.dtype) if rows is None else known * rows
-            losses[name] = (each * weight).sum() / weight.sum().clamp_min(1e-12)
+            safe = target.nan_to_num() if target.is_floating_point() else target.clamp_min(0)
+            each = _row_losses(head, raw[name], safe)
+            losses[name] = (each * counts).sum() / (counts.sum() if totals is None else totals[name]).clamp_min(1e-12)
         return losses
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -142,6 +151,15 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
         heads[name] = feature.head.build(target, feature.loss)
     weights = {name: feature.weight for name, feature in recipe.outputs.items()}
     return Model(encoders, fusion, heads, weights, uncertainty=recipe.training.multitask == "uncertainty")
+
+
+def _row_losses(head: HeadModule, raw: Tensor, target: Tensor) -> Tensor:
+    """Return the loss of each row (B,), its members' losses averaged."""
+    if raw.ndim == 3:
+        target = target.repeat_interleave(raw.shape[1], dim=0)
+    flat = raw.flatten(0, -2).float()
+    each = head.loss(flat.squeeze(1) if head.size == 1 else flat, target)
+    return each.view(len(raw), -1).mean(1) if raw.ndim == 3 else each
 
 
 def _check_wires(parts: Mapping[str, Encoder | None], facts: Mapping[str, Facts]) -> None:

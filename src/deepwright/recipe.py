@@ -185,7 +185,17 @@ class Training(Spec):
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """Memory layout of pictures; ``auto`` measures."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads, which the last bits of the weights depend on; by default one for each core."""
+    """CPU threads, which the last bits of the weights depend on; by default as many as are measured to be fastest."""
+    prefetch: int | None = Field(None, ge=0)
+    """Batches that a background thread makes ahead; by default measured."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Whether the network is compiled (torch.compile); ``auto`` counts its warm-up against the work ahead."""
+    accumulate: int = Field(1, ge=1)
+    """Parts that a batch is computed in, one after the other: the same step with less memory."""
+    evaluate_every: float = Field(1.0, gt=0)
+    """Epochs between two evaluations; 0.25: four times an epoch."""
+    checkpoint_every: Duration = 30.0
+    """Time between two checkpoints within an epoch; one is also written after each evaluation."""
 
 
 class Recipe(Spec):

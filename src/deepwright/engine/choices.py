@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ import torch
 
 from deepwright.bundle import write_atomically
 from deepwright.engine.loop import Task, predictions
-from deepwright.engine.tuneup import candidates, set_layout, tune
+from deepwright.engine.tuneup import Choice, apply, first_choice, tune
 from deepwright.errors import RecipeError
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe
 
+LEAST_WORK = 150
+"""Runs of fewer steps are not measured: it would cost more than a twentieth of them."""
+
 
 def choose(recipe: Recipe, task: Task, directory: Path, listener: Listener) -> tuple[Recipe, list[dict[str, Any]]]:
-    """Settle precision, layout and steps, and bring the task's settings and model in line with them.
+    """Settle how steps are computed and how many there are, and bring the task in line with it.
 
     A resumed run takes the choices that it began with, from ``choices.json``; it must not choose anew.
 
@@ -33,8 +36,11 @@ def choose(recipe: Recipe, task: Task, directory: Path, listener: Listener) -> t
         update, table = _measured(recipe, task, listener)
         write_atomically(file, json.dumps([update, table]).encode())
     steps = update.get("steps") or task.settings.steps
-    task.settings = replace(task.settings, precision=update["precision"], steps=steps, every=min(task.settings.every, steps))
-    set_layout(task.model, update["layout"])
+    task.settings = replace(task.settings, steps=steps, every=min(task.settings.every, steps))
+    apply(
+        task,
+        Choice(update["precision"], update["layout"], update["threads"], update["prefetch"], update["compile"] == "on"),
+    )
     return recipe.replace(training=update), table
 
 
@@ -65,39 +71,51 @@ def _measured(recipe: Recipe, task: Task, listener: Listener) -> tuple[dict[str,
     Returns:
         The training choices to write into the recipe, and the table of what was tried.
     """
-    training, rows, settings, sampler = recipe.training, task.rows, task.settings, task.sampler
-    pictures = any(key.endswith(".image") for key in rows.arrays)
-    pairs = candidates(training.precision, training.layout, rows.device, pictures=pictures)
-    update: dict[str, Any] = {"precision": pairs[0][0], "layout": pairs[0][1], "device": rows.device.type}
-    # Another number of threads sums in another order: to the last bit, it belongs to the run.
-    update["threads"] = torch.get_num_threads()
-    if len(pairs) == 1 and training.budget is None:
-        return update, []
-    tuneup = tune(task, pairs)
-    update |= {"precision": tuneup.chosen.precision, "layout": tuneup.chosen.layout}
-    refused = sum(not candidate.agrees for candidate in tuneup.tried)
-    more = f", {refused} refused because the numbers disagree" if refused else ""
-    layout = str(update["layout"]).replace("_", " ")
-    text = (
-        f"{torch.get_num_threads()} threads, {rows.device.type}: {update['precision']}, {layout}, batch {settings.batch}, resident"
+    training, device = recipe.training, task.feed.rows.device
+    start = first_choice(task, training)
+    open_questions = "auto" in (training.precision, training.layout, training.compile) or None in (
+        training.threads,
+        training.prefetch,
     )
+    worth_it = open_questions and task.settings.steps >= LEAST_WORK
+    if training.budget is None and not worth_it:
+        return _written(start, device), []
+    tuneup = tune(task, training, start, total=training.budget)
+    choice = tuneup.chosen.choice
+    update = _written(choice, device)
+    refused = sum(not candidate.agrees for candidate in tuneup.tried)
+    more = f", {refused} refused" if refused else ""
     listener(
-        Event("machine", f"{text} (tried {len(tuneup.tried)} in {tuneup.seconds:.1f} s{more})", values={"tried": tuneup.table()})
+        Event(
+            "machine",
+            f"{choice} on {device.type} (tried {len(tuneup.tried)} in {tuneup.seconds:.1f} s{more})",
+            values={"tried": tuneup.table()},
+        )
     )
     if training.budget is not None:
-        steps = _steps_in(training.budget, tuneup.chosen.seconds, task, update["precision"])
-        steps = max(1, min(steps, (training.epochs or 10**9) * sampler.steps))
+        steps = _steps_in(training.budget, tuneup.chosen.seconds, task)
+        steps = max(1, min(steps, (training.epochs or 10**9) * task.settings.epoch))
         update |= {"steps": steps, "epochs": None, "budget": None}
         listener(
-            Event("machine", f"the budget of {training.budget:.0f} s holds {steps:,} steps ({steps / sampler.steps:.1f} epochs)")
+            Event(
+                "machine", f"the budget of {training.budget:.0f} s holds {steps:,} steps ({steps / task.settings.epoch:.1f} epochs)"
+            )
         )
     return update, tuneup.table()
 
 
-def _steps_in(budget: float, seconds: float, task: Task, precision: str) -> int:
+def _written(choice: Choice, device: torch.device) -> dict[str, Any]:
+    """Return a choice as the recipe declares it.
+
+    The number of threads is part of it: another number sums in another order, which the last bits depend on.
+    """
+    return {**asdict(choice), "compile": "on" if choice.compile else "off", "device": device.type}
+
+
+def _steps_in(budget: float, seconds: float, task: Task) -> int:
     """Return the steps that fit into a budget, evaluations and the optimizer's own time counted in."""
     began = time.perf_counter()
-    predictions(task.model, task.validation, replace(task.settings, precision=precision))
+    predictions(task, task.validation)
     evaluation = time.perf_counter() - began
     # A tenth is kept for the export and the report, and a step costs more than was measured: the optimizer's update.
-    return int(0.9 * budget / (seconds * 1.15 + evaluation / task.sampler.steps))
+    return int(0.9 * budget / (seconds * 1.15 + evaluation / task.settings.every))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,15 +19,13 @@ from deepwright.blocks.decay import weight_decay_groups
 from deepwright.datapath import Arrays, DataPath
 from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
 from deepwright.engine.choices import choose, device_of
-from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, should_stop
+from deepwright.engine.feed import Feed
+from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, settle, should_stop
 from deepwright.errors import RecipeError
 from deepwright.families import Schedule
 from deepwright.model import Model, build_model
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Training
-
-SAVE_EVERY = 30.0
-"""Seconds between two checkpoints within an epoch."""
 
 
 @dataclass
@@ -90,7 +89,6 @@ def fit(
         RecipeError: The device is not there.
     """
     training = recipe.training
-    torch.set_num_threads(training.threads or torch.get_num_threads())
     device = device_of(training.device)
     torch.manual_seed(training.seed)
     model = build_model(recipe, data)
@@ -100,22 +98,25 @@ def fit(
     sampler = Sampler(len(rows), training.batch or len(rows), training.seed, train.draw)
     settings = Settings(
         steps=training.steps or (training.epochs or 1) * sampler.steps,
-        batch=sampler.size,
-        every=sampler.steps,
-        seed=training.seed,
+        every=max(1, round(training.evaluate_every * sampler.steps)),
+        epoch=sampler.steps,
+        accumulate=min(training.accumulate, sampler.size),
         clip=training.clip,
         l1=training.l1,
         l2=training.l2,
-        mixup=training.mixup,
-        cutmix=training.cutmix,
     )
-    task = Task(model, rows, held, sampler, score, settings, _augmentations(recipe, data))
+    feed = Feed(rows, sampler, training.seed, _augmentations(recipe, data), training.mixup, training.cutmix)
+    task = Task(model, feed, held, score, settings, model)
+    threads = torch.get_num_threads()
     recipe, table = choose(recipe, task, directory, listener)
     optimizer, schedule = _optimizer(recipe, model), _schedule(recipe)
     saved = load_checkpoint(directory)
     progress, best, spent = _restore(saved, model, optimizer, listener) if saved else (Progress(), _Best(), 0.0)
     runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener)
-    runner.run(loop(task, optimizer, schedule, progress))
+    try:
+        runner.run(loop(task, optimizer, schedule, progress))
+    finally:
+        torch.set_num_threads(threads)
     model.load_state_dict(best.weights)
     index = best_of(progress.scores)
     return Fitted(
@@ -146,13 +147,14 @@ class _Runner:
     def run(self, steps: Iterator[Progress]) -> None:
         began = saved = told = time.monotonic()
         start = self.progress.step
-        patience = self.training.patience or 0
+        # The recipe counts epochs; between two of them there may be more than one evaluation, or none.
+        patience = math.ceil((self.training.patience or 0) / self.training.evaluate_every)
         if not should_stop(self.progress.scores, patience):
             for progress in steps:
                 now = time.monotonic()
                 if progress.evaluated:
                     self._keep_best()
-                if progress.evaluated or now - saved >= SAVE_EVERY:
+                if progress.evaluated or now - saved >= self.training.checkpoint_every:
                     self.save(now - began)
                     saved = time.monotonic()
                 if progress.evaluated or now - told >= 0.2:
@@ -162,9 +164,9 @@ class _Runner:
                     break
         self.seconds = self.spent + time.monotonic() - began
         done = self.progress.step >= self.task.settings.steps
-        index = best_of(self.progress.scores) + 1
-        self.stopped = f"all {self.task.settings.steps:,} steps done" if done else f"no better for {patience} epochs"
-        self.listener(Event("stopped", f"{self.stopped}; best is epoch {index}", values={"best_epoch": index}))
+        best = self.progress.history[best_of(self.progress.scores)]["epoch"]
+        self.stopped = f"all {self.task.settings.steps:,} steps done" if done else f"no better for {self.training.patience} epochs"
+        self.listener(Event("stopped", f"{self.stopped}; best is epoch {best:g}", values={"best_epoch": best}))
 
     def _keep_best(self) -> None:
         score = self.progress.scores[-1]
@@ -174,6 +176,7 @@ class _Runner:
 
     def save(self, seconds: float) -> None:
         """Write a checkpoint of all that the rest of the run depends on."""
+        settle(self.progress, self.optimizer)
         save_checkpoint(
             self.directory,
             {
@@ -192,9 +195,10 @@ class _Runner:
     def _tell(self, seconds: float, steps: int) -> None:
         progress, settings = self.progress, self.task.settings
         rate = steps / max(seconds, 1e-9)
-        epoch, epochs = -(-progress.step // settings.every), -(-settings.steps // settings.every)
+        batch = self.task.feed.sampler.size
+        epoch, epochs = -(-progress.step // settings.epoch), -(-settings.steps // settings.epoch)
         figures = {} if not progress.history else progress.history[-1]
-        shown = [f"epoch {epoch}/{epochs}", f"{rate * settings.batch:,.0f} rows/s"]
+        shown = [f"epoch {epoch}/{epochs}", f"{rate * batch:,.0f} rows/s"]
         name = self.training.monitor
         if name and name in figures:
             better = " ▲" if progress.scores[-1] >= max(progress.scores) else ""
@@ -209,7 +213,7 @@ class _Runner:
                     "epoch": epoch,
                     "epochs": epochs,
                     "step": progress.step,
-                    "rows_per_second": rate * settings.batch,
+                    "rows_per_second": rate * batch,
                     "evaluated": progress.evaluated,
                     **(figures if progress.evaluated else {}),
                 },

@@ -17,13 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded
+from deepwright.batches import Batch, Rows
+from deepwright.blocks.targets import weight
+from deepwright.engine.feed import Feed
 from deepwright.errors import TrainingError
 from deepwright.families import Schedule
 from deepwright.model import Model
 
 Score = Callable[[dict[str, NDArray[np.float32]]], dict[str, float]]
 """From predictions on the validation rows to figures; ``"score"`` is the one that is maximised."""
+
+LOOK_EVERY = 16
+"""Steps between two looks at the losses on an accelerator, which has to be waited for; a CPU is looked at every step."""
 
 
 @dataclass(frozen=True)
@@ -32,45 +37,43 @@ class Settings:
 
     Args:
         steps: Optimizer steps in all.
-        batch: Rows a step.
         every: Steps between two evaluations.
-        seed: The seed of order and augmentation.
+        epoch: Steps of one pass over the training rows.
+        accumulate: Parts that a batch is computed in, one after the other, for less memory.
         clip: The largest norm of the whole gradient.
         l1: L1 penalty on weights.
         l2: L2 penalty on weights.
-        mixup: Mixup's alpha.
-        cutmix: CutMix's alpha.
         precision: ``fp32`` or ``bf16``.
         evaluation_batch: Rows a batch in evaluation, where no gradients are kept.
     """
 
     steps: int
-    batch: int
     every: int
-    seed: int = 0
+    epoch: int
+    accumulate: int = 1
     clip: float | None = None
     l1: float = 0.0
     l2: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
     precision: str = "fp32"
     evaluation_batch: int = 1024
 
 
 @dataclass
 class Progress:
-    """Where a run is; with the weights and the optimizer, all that a checkpoint needs.
+    """Where a run is; with the weights, their average and the optimizer, all that a checkpoint needs.
 
     Args:
         step: Steps done.
         history: One record an evaluation: step, losses, figures, learning rate.
         loss_sum: Sum of the training losses since the last evaluation.
+        unread: The losses of the last steps, not yet looked at.
         evaluated: Whether this step ended with an evaluation.
     """
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     loss_sum: float = 0.0
+    unread: list[Tensor] = field(default_factory=list)
     evaluated: bool = False
 
     @property
@@ -85,21 +88,19 @@ class Task:
 
     Args:
         model: The model, trained in place.
-        rows: Training rows.
+        feed: The batches.
         validation: Rows that choose the best weights.
-        sampler: Which rows each step takes.
         score: From validation predictions to figures.
         settings: What the loop needs of the recipe.
-        augment: The change of each picture input, by its key.
+        forward: The model's forward pass, compiled or as it is.
     """
 
     model: Model
-    rows: Rows
+    feed: Feed
     validation: Rows
-    sampler: Sampler
     score: Score
     settings: Settings
-    augment: Mapping[str, Augment] = field(default_factory=dict)
+    forward: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
 def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progress: Progress) -> Iterator[Progress]:
@@ -109,76 +110,107 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
         TrainingError: The loss is not finite any more (E401).
     """
     model, settings = task.model, task.settings
-    penalised = [p for p in model.parameters() if p.ndim > 1]
-    while progress.step < settings.steps:
-        model.train()
+    look_every = 1 if task.feed.rows.device.type == "cpu" else LOOK_EVERY
+    model.train()
+    for batch in task.feed.batches(progress.step, settings.steps):
         factor = schedule.multiplier(progress.step / settings.steps, progress.scores)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
-        batch = take(task, progress.step)
-        loss = batch_loss(model, batch, settings.precision)
-        for power, strength in ((1, settings.l1), (2, settings.l2)):
-            if strength:
-                loss = loss + strength * torch.stack([p.abs().pow(power).sum() for p in penalised]).sum()
-
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        progress.unread.append(backward(task, batch))
         if settings.clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         optimizer.step()
 
-        value = loss.item()
-        if not math.isfinite(value):
-            raise TrainingError(
-                "E401",
-                f"the loss became {value} at step {progress.step + 1:,}",
-                got=f"learning rate {optimizer.param_groups[0]['lr']:.3g}",
-                fix="lower training.optimizer.lr, or set training.clip: 1.0; `deepwright inspect` shows extreme values",
-            )
         progress.step += 1
-        progress.loss_sum += value
         progress.evaluated = progress.step % settings.every == 0 or progress.step == settings.steps
+        if progress.evaluated or len(progress.unread) >= look_every:
+            settle(progress, optimizer)
         if progress.evaluated:
             since = progress.step - (progress.history[-1]["step"] if progress.history else 0)
-            figures = task.score(predictions(model, task.validation, settings))
+            figures = task.score(predictions(task, task.validation))
             record = {
-                "epoch": -(-progress.step // settings.every),
+                "epoch": progress.step / settings.epoch,
                 "step": progress.step,
                 "lr": optimizer.param_groups[0]["lr"],
                 "train_loss": progress.loss_sum / since,
             }
             progress.history.append(record | figures)
             progress.loss_sum = 0.0
+            model.train()
         yield progress
 
 
-def take(task: Task, step: int) -> Batch:
-    """Return the batch of a step, changed at random as the step's own generator says."""
-    batch = task.rows.take(task.sampler(step).to(task.rows.device))
-    return augmented(batch, task.augment, task.settings, seeded(task.settings.seed, 2, step))
+def backward(task: Task, batch: Batch) -> Tensor:
+    """Add the gradients of a batch to the parameters, part by part, and return its loss."""
+    settings = task.settings
+    penalty = _penalty(task.model, settings)
+    if settings.accumulate == 1:
+        loss = batch_loss(task, batch)
+        (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+    totals = [{name: weight(t, batch.rows).sum() for name, t in side.items()} for side in (batch.targets, batch.other) if side]
+    parts = []
+    for part in batch.split(settings.accumulate):
+        loss = batch_loss(task, part, totals)
+        loss.backward()  # type: ignore[no-untyped-call]
+        parts.append(loss.detach())
+    if penalty is not None:
+        penalty.backward()  # type: ignore[no-untyped-call]
+    return torch.stack(parts).sum()
 
 
-def augmented(batch: Batch, augment: Mapping[str, Augment], settings: Settings, generator: torch.Generator) -> Batch:
-    """Change a batch's pictures at random: each input's own augmentations, then mixup or CutMix."""
-    for key, change in augment.items():
-        # Augmentations see (B, C, H, W); the wire is (B, H, W, C).
-        picture = batch.arrays[key].permute(0, 3, 1, 2).float()
-        batch.arrays[key] = change(picture, generator).permute(0, 2, 3, 1)
-    images = [key for key in batch.arrays if key.endswith(".image")]
-    if images and (settings.mixup or settings.cutmix):
-        return mix(batch, images, settings.mixup, settings.cutmix, generator)
-    return batch
+def batch_loss(task: Task, batch: Batch, totals: Sequence[Mapping[str, Tensor]] = ()) -> Tensor:
+    """Return the total loss of a batch, mixed targets taken in their shares.
+
+    Args:
+        task: What is trained.
+        batch: The batch, or a part of one.
+        totals: Of a part: what the losses of its targets, and of its mixed-in ones, are divided by.
+    """
+    model = task.model
+    with autocast(batch, task.settings.precision):
+        raw = task.forward(batch.arrays)
+
+    def side(targets: Mapping[str, Tensor], which: int) -> Tensor:
+        whole = totals[which] if totals else None
+        return model.total(model.loss(raw, targets, batch.rows, complete=batch.complete, totals=whole))
+
+    total = side(batch.targets, 0)
+    return total if batch.other is None else batch.share * total + (1 - batch.share) * side(batch.other, 1)
 
 
-def batch_loss(model: Model, batch: Batch, precision: str) -> Tensor:
-    """Return the total loss of a batch, mixed targets taken in their shares."""
-    with autocast(batch, precision):
-        raw = model(batch.arrays)
-    total = model.total(model.loss(raw, batch.targets, batch.rows))
-    if batch.other is None:
-        return total
-    return batch.share * total + (1 - batch.share) * model.total(model.loss(raw, batch.other, batch.rows))
+def settle(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
+    """Look at the losses of the last steps and add them up.
+
+    Raises:
+        TrainingError: One is not finite (E401).
+    """
+    if not progress.unread:
+        return
+    values = torch.stack(progress.unread).tolist() if len(progress.unread) > 1 else [progress.unread[0].item()]
+    first = progress.step - len(values) + 1
+    progress.unread.clear()
+    for step, value in enumerate(values, start=first):
+        if not math.isfinite(value):
+            raise TrainingError(
+                "E401",
+                f"the loss became {value} at step {step:,}",
+                got=f"learning rate {optimizer.param_groups[0]['lr']:.3g}",
+                fix="lower training.optimizer.lr, or set training.clip: 1.0; `deepwright inspect` shows extreme values",
+            )
+        progress.loss_sum += value
+
+
+def _penalty(model: Model, settings: Settings) -> Tensor | None:
+    """Return the L1 and L2 penalties on weights; biases and normalisations are exempt."""
+    terms = [
+        strength * torch.stack([p.abs().pow(power).sum() for p in model.parameters() if p.ndim > 1]).sum()
+        for power, strength in ((1, settings.l1), (2, settings.l2))
+        if strength
+    ]
+    return torch.stack(terms).sum() if terms else None
 
 
 def autocast(batch: Batch, precision: str) -> AbstractContextManager[object]:
@@ -189,8 +221,9 @@ def autocast(batch: Batch, precision: str) -> AbstractContextManager[object]:
     return torch.autocast(device, dtype=torch.bfloat16)
 
 
-def predictions(model: Model, rows: Rows, settings: Settings) -> dict[str, NDArray[np.float32]]:
+def predictions(task: Task, rows: Rows) -> dict[str, NDArray[np.float32]]:
     """Return the values or probabilities of all rows, as they will leave the exported graph."""
+    model, settings = task.model, task.settings
     model.eval()
     collected: dict[str, list[Tensor]] = {}
     with torch.inference_mode():

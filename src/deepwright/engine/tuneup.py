@@ -1,63 +1,174 @@
-"""The tune-up of the machine: measure the choices that matter on the user's own model and rows, and take the fastest."""
+"""The tune-up of the machine: measure the choices that matter on the user's own model and rows, and take the fastest.
+
+One question after the other, each asked of the best answer so far: precision and memory layout, threads, batches made ahead,
+compilation. What computes other numbers than plain fp32 is refused, however fast it is.
+"""
 
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from deepwright.blocks.image import ImageInput
-from deepwright.engine.loop import Task, batch_loss, take
+from deepwright.engine.loop import Task, backward
+from deepwright.recipe import Training
 
-AGREEMENT = 0.02
-"""The largest relative difference from fp32 that a candidate's loss and gradient norm may show."""
+SHARE = 0.05
+"""The largest part of the expected training time that the tune-up may take."""
+AGREEMENT = {"fp32": 1e-3, "bf16": 0.1}
+"""By precision: the largest relative difference from plain fp32 that the loss, and the whole gradient, may show."""
+GAIN = 0.03
+"""A candidate is taken when it is faster by more than this: less is noise."""
+COMPILING = 30.0
+"""Seconds that compilation is expected to take before it was tried."""
+LEAST_SECONDS, LEAST_STEPS = 0.05, 3
+"""A candidate is measured for so many seconds, and so many steps, at least."""
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One way of computing a step, and what was measured of it.
+class Choice:
+    """One way of computing steps.
 
     Args:
         precision: ``fp32`` or ``bf16``.
         layout: ``contiguous`` or ``channels_last`` (pictures only).
-        seconds: Median seconds of a step (forward, loss, backward).
-        loss: The loss of the first batch.
-        gradient: The norm of the first batch's gradient.
-        agrees: Whether loss and gradient agree with fp32's.
+        threads: CPU threads within an operator.
+        prefetch: Batches made ahead by a background thread.
+        compile: Whether the network is compiled.
     """
 
-    precision: str
-    layout: str
-    seconds: float = 0.0
-    loss: float = 0.0
-    gradient: float = 0.0
-    agrees: bool = True
+    precision: str = "fp32"
+    layout: str = "contiguous"
+    threads: int = 1
+    prefetch: int = 0
+    compile: bool = False
+
+    def __str__(self) -> str:
+        layout = [self.layout.replace("_", " ")] if self.layout != "contiguous" else []
+        more = [f"{self.prefetch} batches ahead"] * (self.prefetch > 0) + ["compiled"] * self.compile
+        return ", ".join([f"{self.threads} thread{'s' * (self.threads > 1)}", self.precision, *layout, *more])
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """What was measured of one choice.
+
+    Args:
+        choice: The choice.
+        seconds: Seconds of a step: making the batch, forward, loss, backward.
+        warmup: Seconds of the first step, compilation included.
+        difference: The relative difference from plain fp32, the larger one of loss and gradient.
+        agrees: Whether that is small enough.
+        reason: Why it is refused, if it is.
+    """
+
+    choice: Choice
+    seconds: float
+    warmup: float
+    difference: float = 0.0
+    agrees: bool = True
+    reason: str = ""
+
+
+@dataclass
 class Tuneup:
     """The choice and the table of all that was tried."""
 
     chosen: Candidate
-    tried: tuple[Candidate, ...]
-    seconds: float
+    tried: list[Candidate] = field(default_factory=list)
+    seconds: float = 0.0
 
     def table(self) -> list[dict[str, Any]]:
         """Return one row a candidate, for the report."""
-        return [{**asdict(candidate), "chosen": candidate is self.chosen} for candidate in self.tried]
+        return [
+            {**asdict(c.choice), **{k: v for k, v in asdict(c).items() if k != "choice"}, "chosen": c is self.chosen}
+            for c in self.tried
+        ]
 
 
-def candidates(precision: str, layout: str, device: torch.device, *, pictures: bool) -> list[tuple[str, str]]:
-    """Return the (precision, layout) pairs worth measuring, fp32 first; pinned choices are kept."""
-    precisions = (
-        ["fp32", "bf16"] if precision == "auto" and bf16_supported(device) else ["fp32" if precision == "auto" else precision]
+def tune(task: Task, training: Training, start: Choice, *, total: float | None = None) -> Tuneup:
+    """Measure what the recipe leaves open and return the fastest choice that agrees with plain fp32.
+
+    The model's weights and torch's random state are left as they were.
+
+    Args:
+        task: What is trained.
+        training: The recipe's section; what it pins is not asked.
+        start: The choice that is measured first, with all that is pinned.
+        total: Seconds that training shall take; by default those of all steps at the first choice's speed.
+
+    Raises:
+        RuntimeError: The first choice cannot be computed (out of memory, no compiler).
+    """
+    began = time.perf_counter()
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    truth = _Truth(task)
+    first = _measure(task, start, truth)
+    result = Tuneup(first, [first])
+    total = task.settings.steps * first.seconds if total is None else total
+    steps = total / first.seconds
+    for question in (_numerics, _threads, _prefetch, _compilation):
+        for choice in question(result.chosen.choice, training, task):
+            left = SHARE * total - (time.perf_counter() - began)
+            cost = 2 * LEAST_STEPS * result.chosen.seconds + LEAST_SECONDS + (COMPILING if choice.compile else 0)
+            if cost > left:
+                continue
+            candidate = _tried(task, choice, truth)
+            result.tried.append(candidate)
+            warmup = candidate.warmup if choice.compile else 0.0
+            if candidate.agrees and candidate.seconds * steps + warmup < (1 - GAIN) * result.chosen.seconds * steps:
+                result.chosen = candidate
+    torch.set_rng_state(state)
+    torch.set_num_threads(threads)
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+def first_choice(task: Task, training: Training) -> Choice:
+    """Return what the recipe pins, and for the rest what is usually right."""
+    pictures = any(key.endswith(".image") for key in task.feed.rows.arrays)
+    return Choice(
+        "fp32" if training.precision == "auto" else training.precision,
+        ("channels_last" if pictures else "contiguous") if training.layout == "auto" else training.layout,
+        training.threads or torch.get_num_threads(),
+        training.prefetch or 0,
+        training.compile == "on",
     )
-    layouts = ["contiguous", "channels_last"] if layout == "auto" and pictures else ["contiguous" if layout == "auto" else layout]
-    return [(p, l) for p in precisions for l in layouts]  # noqa: E741
+
+
+def _numerics(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
+    device = task.feed.rows.device
+    pictures = any(key.endswith(".image") for key in task.feed.rows.arrays)
+    precisions = ["fp32", "bf16"] if training.precision == "auto" and bf16_supported(device) else [best.precision]
+    layouts = ["channels_last", "contiguous"] if training.layout == "auto" and pictures else [best.layout]
+    for precision, layout in itertools.product(precisions, layouts):
+        if (precision, layout) != (best.precision, best.layout):
+            yield replace(best, precision=precision, layout=layout)
+
+
+def _threads(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
+    if training.threads is None and task.feed.rows.device.type == "cpu" and best.threads > 1:
+        for threads in sorted({1, best.threads // 2} - {best.threads}, reverse=True):
+            yield replace(best, threads=threads)
+
+
+def _prefetch(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
+    if training.prefetch is None:
+        yield replace(best, prefetch=2)
+
+
+def _compilation(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
+    if training.compile == "auto":
+        yield replace(best, compile=True)
 
 
 def bf16_supported(device: torch.device) -> bool:
@@ -67,44 +178,18 @@ def bf16_supported(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def tune(task: Task, pairs: Sequence[tuple[str, str]], *, steps: int = 3) -> Tuneup:
-    """Measure each (precision, layout) on a copy of the model and return the fastest that agrees with the first.
-
-    The model's weights and torch's random state are left as they were.
-    """
-    began = time.perf_counter()
-    state = torch.get_rng_state()
-    tried: list[Candidate] = []
-    for precision, layout in pairs:
-        torch.set_rng_state(state)
-        tried.append(_measure(task, precision, layout, steps, tried[0] if tried else None))
-    torch.set_rng_state(state)
-    chosen = min((c for c in tried if c.agrees), key=lambda c: c.seconds)
-    return Tuneup(chosen, tuple(tried), time.perf_counter() - began)
+def apply(task: Task, choice: Choice) -> None:
+    """Bring a task in line with a choice."""
+    task.settings = replace(task.settings, precision=choice.precision)
+    task.feed.ahead = choice.prefetch
+    if task.feed.rows.device.type == "cpu":
+        torch.set_num_threads(choice.threads)
+    set_layout(task.model, choice.layout)
+    # A batch always has the same size, so that one compilation serves all.
+    task.forward = torch.compile(task.model, dynamic=False) if choice.compile else task.model
 
 
-def _measure(task: Task, precision: str, layout: str, steps: int, reference: Candidate | None) -> Candidate:
-    trial = copy.deepcopy(task.model).train()
-    set_layout(trial, layout)
-    times: list[float] = []
-    loss = gradient = 0.0
-    for step in range(steps + 1):
-        _synchronize(task.rows.device)
-        began = time.perf_counter()
-        value = batch_loss(trial, take(task, step), precision)
-        trial.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
-        _synchronize(task.rows.device)
-        times.append(time.perf_counter() - began)
-        if step == 0:
-            loss = value.item()
-            gradient = float(torch.stack([p.grad.norm() for p in trial.parameters() if p.grad is not None]).norm())
-    agrees = reference is None or (_near(loss, reference.loss) and _near(gradient, reference.gradient))
-    # The first step pays for allocation and kernel choice; the rest are what an epoch is made of.
-    return Candidate(precision, layout, sorted(times[1:])[len(times[1:]) // 2], loss, gradient, agrees)
-
-
-def set_layout(model: torch.nn.Module, layout: str) -> None:
+def set_layout(model: nn.Module, layout: str) -> None:
     """Put convolution weights, and with them what flows through the network, into a memory layout."""
     memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
     model.to(memory_format=memory_format)
@@ -113,8 +198,83 @@ def set_layout(model: torch.nn.Module, layout: str) -> None:
             module.layout = memory_format
 
 
-def _near(a: float, b: float) -> bool:
-    return abs(a - b) <= AGREEMENT * max(abs(b), 1e-6)
+@dataclass
+class _Truth:
+    """The loss and the gradient of the first batch in plain fp32, which every candidate is compared with."""
+
+    task: Task
+    known: tuple[float, Tensor] | None = None
+
+    def difference(self, task: Task) -> float:
+        """Return by how much a trial task differs, in parts of the true value; the first one asked is the truth itself."""
+        if self.known is None:
+            plain = _trial(self.task, Choice(threads=torch.get_num_threads()))
+            self.known = _loss_and_gradient(plain)
+        loss, gradient = _loss_and_gradient(task)
+        true_loss, true_gradient = self.known
+        off = abs(loss - true_loss) / max(abs(true_loss), 1e-6)
+        return max(off, float((gradient - true_gradient).norm() / true_gradient.norm().clamp_min(1e-12)))
+
+
+def _trial(task: Task, choice: Choice) -> Task:
+    """Return a task on a copy of the model, in line with a choice."""
+    trial = replace(task, model=copy.deepcopy(task.model).train(), feed=replace(task.feed))
+    apply(trial, choice)
+    return trial
+
+
+def _loss_and_gradient(task: Task) -> tuple[float, Tensor]:
+    """Return the first batch's loss and whole gradient, without dropout, whose masks depend on how they are drawn."""
+    with _without_dropout(task.model):
+        task.model.zero_grad(set_to_none=True)
+        loss = backward(task, task.feed.take(0)).item()
+    parts = [p.grad.float().flatten() for p in task.model.parameters() if p.grad is not None]
+    return loss, torch.cat(parts).cpu()
+
+
+@contextmanager
+def _without_dropout(model: nn.Module) -> Iterator[None]:
+    model.eval()
+    for module in model.modules():
+        # What is normalised by the batch computes other things in evaluation, and training is what is compared.
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
+    yield
+    model.train()
+
+
+def _tried(task: Task, choice: Choice, truth: _Truth) -> Candidate:
+    """Measure a choice; what cannot be computed here is refused like what computes wrong numbers."""
+    try:
+        return _measure(task, choice, truth)
+    except RuntimeError as error:  # what torch raises for a missing compiler, an unsupported operator, too little memory
+        return Candidate(choice, math.inf, 0.0, math.inf, agrees=False, reason=str(error).partition("\n")[0])
+
+
+def _measure(task: Task, choice: Choice, truth: _Truth) -> Candidate:
+    trial = _trial(task, choice)
+    steps = trial.settings.steps
+    difference = truth.difference(trial)
+    device = trial.feed.rows.device
+    times: list[float] = []
+    batches = trial.feed.batches(0, min(steps, 1000))
+    _synchronize(device)
+    began = last = time.perf_counter()
+    for batch in batches:
+        trial.model.zero_grad(set_to_none=True)
+        backward(trial, batch)
+        _synchronize(device)
+        now = time.perf_counter()
+        times.append(now - last)
+        last = now
+        if len(times) > LEAST_STEPS and now - began > LEAST_SECONDS + times[0]:
+            break
+    batches.close()
+    # The first step pays for allocation and kernel choice; of the others the median, which a moment's disturbance leaves alone.
+    rest = sorted(times[1:] or times)
+    agrees = difference <= AGREEMENT[choice.precision]
+    reason = "" if agrees else f"differs from plain fp32 by {difference:.2g}, allowed is {AGREEMENT[choice.precision]:.2g}"
+    return Candidate(choice, rest[len(rest) // 2], times[0], difference, agrees, reason)
 
 
 def _synchronize(device: torch.device) -> None:
