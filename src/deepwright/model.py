@@ -106,11 +106,11 @@ class Model(nn.Module):
         """Return the weighted sum of the outputs' losses."""
         terms = []
         for index, name in enumerate(self.outputs):
-            term = self.weights[name] * losses[name]
+            term = losses[name] if self.weights[name] == 1.0 else self.weights[name] * losses[name]
             if self.log_variances is not None:
                 term = term * torch.exp(-self.log_variances[index]) + self.log_variances[index]
             terms.append(term)
-        return torch.stack(terms).sum()
+        return terms[0] if len(terms) == 1 else torch.stack(terms).sum()
 
     def predict(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return values (B,) in the target's own units or probabilities (B, classes), averaged over the members."""

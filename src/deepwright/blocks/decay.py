@@ -23,5 +23,7 @@ def weight_decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str,
                 continue
             seen.add(id(parameter))
             (exempt if kept or name == "bias" or parameter.ndim <= 1 else decayed).append(parameter)
+    if not weight_decay:
+        return [{"params": [*decayed, *exempt], "weight_decay": 0.0}]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": exempt, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]

@@ -53,7 +53,8 @@ def decisions(raw: Tensor, target: Tensor, kind: TargetKind) -> tuple[Tensor, Te
 def binary_cross_entropy(raw: Tensor, target: Tensor, kind: TargetKind, smoothing: float) -> Tensor:
     """Cross-entropy of the decisions of :func:`decisions`, averaged over a row, (B,); targets move ``smoothing`` / 2 inwards."""
     logits, hits = decisions(raw, target, kind)
-    hits = hits * (1.0 - smoothing) + 0.5 * smoothing
+    if smoothing:
+        hits = hits * (1.0 - smoothing) + 0.5 * smoothing
     return row_mean(F.binary_cross_entropy_with_logits(logits, hits, reduction="none"))
 
 

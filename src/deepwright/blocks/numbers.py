@@ -70,10 +70,14 @@ class PiecewiseLinearEncoding(nn.Module):
             self.register_buffer(name, values, persistent=False)
         self.register_buffer("baseline", torch.tensor([float(n.baseline) for n in numbers]), persistent=False)
 
+    def filled(self, numbers: Tensor) -> Tensor:
+        """Return the wire's values, finite, missing ones as the baseline: (B, N) → (B, N)."""
+        # Infinity times a zero, that of the padding or of an edge, would be NaN.
+        return torch.where(torch.isnan(numbers), self.baseline, numbers).clamp(-_FINITE, _FINITE)
+
     def forward(self, numbers: Tensor) -> Tensor:
         """Encode."""
-        # Infinity times a zero, that of the padding or of an edge, would be NaN: everything stays finite.
-        x = torch.where(torch.isnan(numbers), self.baseline, numbers).clamp(-_FINITE, _FINITE)
+        x = self.filled(numbers)
         return torch.clamp((x.unsqueeze(-1) - self.lo) * self.inverse, min=self.least, max=self.most)
 
 
@@ -105,6 +109,7 @@ class NumberViews(nn.Module):
     of 0 or 1 for each column whose missing values are to be flagged.
 
     Attributes:
+        plain: Whether every column is just its value, which needs none of this.
         width: The number of channels.
         sections: How many channels belong together: 1 for values and flags, the number of bins for a piecewise column.
     """
@@ -117,6 +122,7 @@ class NumberViews(nn.Module):
         super().__init__()
         self.encoding = PiecewiseLinearEncoding(numbers)
         self.values = NumberValues(numbers)
+        self.plain = all(len(n.edges) < 2 and not n.missing for n in numbers)
         spread = [i for i, n in enumerate(numbers) if n.view == "piecewise" and len(n.edges) >= 2]
         single = [i for i in range(len(numbers)) if i not in set(spread)]
         slots = [i * self.encoding.bins + t for i in spread for t in range(self.encoding.counts[i])]
@@ -128,6 +134,8 @@ class NumberViews(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """See each column."""
+        if self.plain:
+            return self.encoding.filled(numbers)
         encoded = self.encoding(numbers)
         channels = []
         if len(self.single):
