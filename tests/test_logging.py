@@ -52,10 +52,9 @@ def test_tensorboard_shows_each_step_once(tmp_path):
     assert (tmp_path / "events.out.tfevents.1.another").exists()
     (tmp_path / "events.out.tfevents.1.another").unlink()
     seen = accumulator.EventAccumulator(str(tmp_path)).Reload()
-    # files of one second are read in the order of their names
-    assert sorted((event.step, event.value) for event in seen.Scalars("loss")) == [(1, 0.5), (2, 0.25), (3, 0.125)]
+    assert [(event.step, event.value) for event in seen.Scalars("loss")] == [(1, 0.5), (2, 0.25), (3, 0.125)]
     assert seen.Scalars("lr")[0].value == 0.25
-    assert b"seed: 3" in seen.Tensors("recipe/text_summary")[0].tensor_proto.string_val[0]
+    assert b"seed: 3" in seen.Tensors("recipe")[0].tensor_proto.string_val[0]
 
 
 def test_tensorboard_mends_a_torn_file(tmp_path):
@@ -65,7 +64,7 @@ def test_tensorboard_mends_a_torn_file(tmp_path):
     file.write_bytes(file.read_bytes()[:-5])
     logged("tensorboard", tmp_path, 1, [(2, {"loss": 0.25}), (3, {"loss": 0.125})])
     seen = accumulator.EventAccumulator(str(tmp_path)).Reload()
-    assert sorted((event.step, event.value) for event in seen.Scalars("loss")) == [(1, 0.5), (2, 0.25), (3, 0.125)]
+    assert [(event.step, event.value) for event in seen.Scalars("loss")] == [(1, 0.5), (2, 0.25), (3, 0.125)]
 
 
 def test_mlflow_keeps_one_run_on_this_machine(tmp_path):

@@ -48,9 +48,9 @@ _FAMILIES = {
     "optimizers": "Optimizer",
     "schedules": "Schedule",
     "augmentations": "Augmentation",
+    "sources": "Source",
     "averages": "Average",
     "loggers": "Logger",
-    "sources": "Source",
 }
 """The families in the order in which a part's name is looked up, and the suffix that names one."""
 

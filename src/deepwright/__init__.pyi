@@ -54,7 +54,7 @@ from deepwright.layers.flatten import Flatten as Flatten
 from deepwright.layers.global_pool import GlobalPool as GlobalPool
 from deepwright.layers.layernorm import LayerNorm as LayerNorm
 from deepwright.layers.maxpool2d import MaxPool2d as MaxPool2d
-from deepwright.loggers.csv import CSVLogger as CSV
+from deepwright.loggers.csv import CsvLogger as CsvLogger
 from deepwright.loggers.mlflow import MLflow as MLflow
 from deepwright.loggers.tensorboard import TensorBoard as TensorBoard
 from deepwright.losses.binary_cross_entropy import BinaryCrossEntropy as BinaryCrossEntropy
@@ -112,7 +112,6 @@ __all__ = [
     "Brightness",
     "BundleError",
     "CNN",
-    "CSV",
     "Category",
     "Color",
     "Concat",
@@ -123,6 +122,7 @@ __all__ = [
     "Crop",
     "CrossEntropy",
     "Csv",
+    "CsvLogger",
     "DataError",
     "Date",
     "DeepwrightError",

@@ -15,7 +15,7 @@ from deepwright.families import Logger, RunFacts
 NAME = "log.csv"
 
 
-class CSVLogger(Logger):
+class CsvLogger(Logger):
     """A table ``log.csv`` with a row for each step that is logged and a column for each figure."""
 
     def open(self, directory: Path, run: RunFacts) -> LogWriter:

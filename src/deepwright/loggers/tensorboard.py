@@ -42,38 +42,37 @@ class TensorBoard(Logger):
 
 
 class _Events(LogWriter):
-    """One more event file of a folder; TensorBoard reads them as one run."""
+    """One more event file of a folder; TensorBoard reads them as one run, in the order of their names."""
 
     def __init__(self, directory: Path, last: int) -> None:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
         super().__init__(last)
-        self._file: Any = EventFileWriter(str(directory), filename_suffix=ENDING)
+        self._event = Event
+        self._file: Any = RecordWriter((directory / f"events.out.tfevents.{time.time_ns()}{ENDING}").open("xb"))
+        self._add(file_version="brain.Event:2")
 
     def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Add one event that holds all figures of the step."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         values = [Summary.Value(tag=name, simple_value=value) for name, value in figures.items()]
-        self._add(step, Summary(value=values))
+        self._add(step=step, summary=Summary(value=values))
 
     def text(self, name: str, text: str) -> None:
         """Add a text in Markdown."""
         from tensorboard.plugins.text.summary import text_pb
 
-        self._add(0, text_pb(name, text))
+        self._add(step=0, summary=text_pb(name, text))
 
-    def _add(self, step: int, summary: Any) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-
-        self._file.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+    def _add(self, **content: Any) -> None:
+        self._file.write(self._event(wall_time=time.time(), **content).SerializeToString())
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        self._file.close()
 
 
 def _last_step(file: Path) -> int:
