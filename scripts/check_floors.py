@@ -17,6 +17,7 @@ from pathlib import Path
 PACKAGE = "deepwright"
 FAMILIES = (
     "sources", "features", "encoders", "fusions", "heads", "losses", "layers", "optimizers", "schedules", "augmentations",
+    "averages", "loggers",
 )  # fmt: skip
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress"),

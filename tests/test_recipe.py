@@ -5,13 +5,14 @@ import json
 from itertools import pairwise
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deepwright.errors import RecipeError
 from deepwright.families import Feature
 from deepwright.mappings import override
-from deepwright.recipe import Recipe
+from deepwright.recipe import Rate, Recipe
 
 FULL = {
     "data": {"clean": {"duplicates": "drop", "income": {"strip": "."}}, "split": {"by": "stratified", "test": 0.2}},
@@ -177,3 +178,19 @@ def test_a_budget_is_a_time():
     assert Recipe.parse({"training": {"budget": "1.5h"}}).training.budget == 5400
     with pytest.raises(RecipeError, match="a time such as 30s, 5m"):
         Recipe.parse({"training": {"budget": "banana"}})
+
+
+def test_rates_and_switches_have_short_forms():
+    training = {
+        "rates": {"photo": 0.1, "tabular": {"frozen": "always"}, "pay": {"frozen": 2, "gradual": 0.5}},
+        "checkpoint_every": "2m",
+    }
+    recipe = Recipe.parse({"training": training | {"compile": False, "loggers": ["csv"], "average": "ema"}})
+    assert recipe.training.rates["photo"] == Rate(lr=0.1)
+    assert recipe.training.compile == "off"
+    assert recipe.training.checkpoint_every == 120
+    assert Recipe.parse(recipe.dump()) == recipe
+    assert Recipe.parse(yaml.safe_load(recipe.yaml())) == recipe
+    for bad in ({"frozen": "always", "gradual": 1}, {"frozen": "never"}, {"layer_decay": 0}, -1, True):
+        with pytest.raises(RecipeError, match=r"training\.rates\.photo"):
+            Recipe.parse({"training": {"rates": {"photo": bad}}})

@@ -108,6 +108,42 @@ def test_a_stopped_run_goes_on_to_the_same_bits(people, tmp_path, stop_after):
     assert not (tmp_path / "m.partial").exists()
 
 
+@pytest.mark.parametrize("average", ["ema", "swa", "lookahead"])
+def test_what_is_averaged_frozen_and_logged_goes_on_to_the_same_bits(people, tmp_path, average):
+    rates = {"tabular": {"lr": 0.5, "layer_decay": 0.8, "gradual": 0.5}}
+    recipe = tiny(
+        average=average, rates=rates, accumulate=2, evaluate_every=0.5, gradient_checkpointing=True, loggers=["csv"], prefetch=1,
+        patience=0, checkpoint_every=1e-6,
+    )  # fmt: skip
+    whole = train(recipe, table=people, target=["rich"], out=tmp_path / "whole")
+    assert len((whole / "log.jsonl").read_text().splitlines()) > 3
+
+    def stop(event):
+        if event.stage == "training" and event.values["step"] >= 5:
+            raise _StopError
+
+    with pytest.raises(_StopError):
+        train(recipe, table=people, target=["rich"], out=tmp_path / "m", listener=stop)
+    path = train(recipe, table=people, target=["rich"], out=tmp_path / "m")
+    assert weights(path) == weights(whole)
+    assert (path / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
+    assert (tmp_path / "m.logs/csv/log.csv").read_text() == (tmp_path / "whole.logs/csv/log.csv").read_text()
+    assert len(predict(path, people)) == 300
+
+
+def test_micro_batches_make_the_same_step(people, tmp_path):
+    """Rows without a target, row weights: what a step sums up does not depend on how it is cut."""
+    odd = people.with_frame(people.frame.with_columns(pl.when(pl.col("age") > 30).then(pl.col("rich")).alias("rich")))
+    bundles = []
+    for parts in (1, 5):
+        recipe = Recipe.parse({**TINY, "tabular": {"type": "mlp", "hidden": [16], "dropout": 0}, "data": {"weight": "gain"}})
+        recipe = recipe.replace(training={"epochs": 2, "batch": 64, "accumulate": parts, "patience": 0})
+        out = tmp_path / str(parts)
+        bundles.append(load_file(train(recipe, table=odd, target=["rich", "pay"], out=out) / "weights.safetensors"))
+    for name, value in bundles[0].items():
+        assert np.allclose(value, bundles[1][name], atol=2e-5), name
+
+
 def test_a_killed_process_leaves_no_bundle_and_goes_on(people, tmp_path):
     people.frame.write_csv(tmp_path / "people.csv")
     recipe = tmp_path / "r.yaml"

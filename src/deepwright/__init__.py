@@ -49,6 +49,8 @@ _FAMILIES = {
     "schedules": "Schedule",
     "augmentations": "Augmentation",
     "sources": "Source",
+    "averages": "Average",
+    "loggers": "Logger",
 }
 """The families in the order in which a part's name is looked up, and the suffix that names one."""
 

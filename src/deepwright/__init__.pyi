@@ -12,6 +12,9 @@ from deepwright.augmentations.crop import Crop as Crop
 from deepwright.augmentations.erase import Erase as Erase
 from deepwright.augmentations.flip import Flip as Flip
 from deepwright.augmentations.noise import Noise as Noise
+from deepwright.averages.ema import EMA as EMA
+from deepwright.averages.lookahead import Lookahead as Lookahead
+from deepwright.averages.swa import SWA as SWA
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.mlp import MLP as MLP
@@ -51,6 +54,9 @@ from deepwright.layers.flatten import Flatten as Flatten
 from deepwright.layers.global_pool import GlobalPool as GlobalPool
 from deepwright.layers.layernorm import LayerNorm as LayerNorm
 from deepwright.layers.maxpool2d import MaxPool2d as MaxPool2d
+from deepwright.loggers.csv import CsvLogger as CsvLogger
+from deepwright.loggers.mlflow import MLflow as MLflow
+from deepwright.loggers.tensorboard import TensorBoard as TensorBoard
 from deepwright.losses.binary_cross_entropy import BinaryCrossEntropy as BinaryCrossEntropy
 from deepwright.losses.cross_entropy import CrossEntropy as CrossEntropy
 from deepwright.losses.focal import Focal as Focal
@@ -116,11 +122,13 @@ __all__ = [
     "Crop",
     "CrossEntropy",
     "Csv",
+    "CsvLogger",
     "DataError",
     "Date",
     "DeepwrightError",
     "Dense",
     "Dropout",
+    "EMA",
     "Erase",
     "Excel",
     "Exponential",
@@ -137,8 +145,10 @@ __all__ = [
     "Json",
     "KL",
     "LayerNorm",
+    "Lookahead",
     "MAE",
     "MLP",
+    "MLflow",
     "MSE",
     "MaxPool2d",
     "MissingExtra",
@@ -161,12 +171,14 @@ __all__ = [
     "Regression",
     "ResNet",
     "SGD",
+    "SWA",
     "Sequential",
     "Sql",
     "Step",
     "TabM",
     "Table",
     "Tags",
+    "TensorBoard",
     "TrainingError",
     "UsageError",
     "inspect",

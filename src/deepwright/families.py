@@ -9,8 +9,8 @@ D width of a vector, O width of an output, H and W height and width of a map.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from deepwright.blocks.averaging import Averager
     from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
+    from deepwright.blocks.logs import LogWriter
     from deepwright.table import Table
 
 Wire = Literal["table", "image"]
@@ -135,6 +137,21 @@ class TargetFacts:
     rows: int = 0
     center: float = 0.0
     scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """All that a logger may know of a training.
+
+    Args:
+        name: What the run is called: the bundle's name.
+        recipe: The resolved recipe as plain values.
+        step: Steps that were done when it was resumed; 0 for a new run.
+    """
+
+    name: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    step: int = 0
 
 
 class Source(Part):
@@ -382,5 +399,36 @@ class Augmentation(Part):
         """Return ``augment(pictures, generator)``: (B, C, H, W) float in 0…255 to the same; each row is changed on its own.
 
         All randomness comes from ``generator`` (on the CPU), so that a run can be repeated and resumed.
+        """
+        raise NotImplementedError
+
+
+class Average(Part):
+    """Weights averaged along training, which are evaluated and kept instead of those that the last step left."""
+
+    family: ClassVar[str] = "averages"
+
+    def build(self) -> Averager:
+        """Build what keeps the average; see :class:`deepwright.blocks.averaging.Averager`."""
+        raise NotImplementedError
+
+
+class Logger(Part):
+    """Where the figures of a training go while it runs, beside the bundle's own log."""
+
+    family: ClassVar[str] = "loggers"
+
+    def open(self, directory: Path, run: RunFacts) -> LogWriter:
+        """Open the log of a run; see :class:`deepwright.blocks.logs.LogWriter`.
+
+        A new run (``run.step`` 0) replaces what an earlier one left in ``directory``; a resumed one goes on, and writes no step
+        twice.
+
+        Args:
+            directory: A folder of the run's own; it is made if need be.
+            run: What is known of the run.
+
+        Raises:
+            MissingExtra: The library behind it is not installed (E601).
         """
         raise NotImplementedError

@@ -60,6 +60,14 @@ class Model(nn.Module):
         for name, head in zip(self.outputs, self.heads, strict=True):
             yield name, cast(HeadModule, head)
 
+    def parts(self) -> dict[str, nn.Module]:
+        """Return the parts by the names that a recipe has for them: groups of inputs, ``fusion``, and outputs (layer and head)."""
+        found = dict(zip(self.groups, self.encoders, strict=True))
+        if self.fusion is not None:
+            found["fusion"] = self.fusion
+        tops = zip(self.outputs, self.layers, self.heads, strict=True)
+        return found | {name: nn.Sequential(layer, head) for name, layer, head in tops}
+
     def forward(self, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return each output's raw prediction, (B, O) or (B, K, O)."""
         vectors = []

@@ -17,7 +17,7 @@ import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from deepwright.errors import Problem, RecipeError, nearest
-from deepwright.families import Encoder, Feature, Fusion, Optimizer, Schedule, Source
+from deepwright.families import Average, Encoder, Feature, Fusion, Logger, Optimizer, Schedule, Source
 from deepwright.mappings import override, read_mapping
 from deepwright.parts import Part, Spec, families, json_schema
 
@@ -37,6 +37,15 @@ def _seconds(value: Any) -> Any:
 
 Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 """Seconds, or a text such as ``90s``, ``5m``, ``1.5h``."""
+
+
+def _switch(value: Any) -> Any:
+    """YAML reads a bare ``on`` or ``off`` as true or false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)]
+"""``on``, ``off``, or ``auto``, which measures."""
 
 P = TypeVar("P", bound=Part)
 Scalar = str | int | float | bool
@@ -143,6 +152,33 @@ class Data(Spec):
     """A column of row weights."""
 
 
+class Rate(Spec):
+    """How fast one part of the network learns; a number alone is its ``lr``.
+
+    Its layers, from the inputs to the top, are what its encoder lists one after the other: blocks, stages, dense layers.
+    """
+
+    lr: float = Field(1.0, ge=0)
+    """Times the optimizer's learning rate."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Each layer learns at so much of the rate of the layer above it (arXiv 1801.06146, 2003.10555)."""
+    frozen: Annotated[float, Field(ge=0)] | Literal["always"] = 0.0
+    """Epochs at the start during which the part does not learn, normalisations included."""
+    gradual: float = Field(0.0, ge=0)
+    """Epochs between the unfreezing of one more layer, from the top (arXiv 1801.06146); 0: all layers at once."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"lr": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.frozen == "always" and self.gradual:
+            raise ValueError("gradual says when layers unfreeze, and frozen: always that they never do; keep one of them")
+        return self
+
+
 class Training(Spec):
     """How it is learnt. ``auto`` and ``null`` are decided from the data and written into the resolved recipe."""
 
@@ -154,10 +190,18 @@ class Training(Spec):
     """Time for training (``5m``); the schedule fits itself to it, and the steps that fit are written into the recipe."""
     batch: int | None = Field(None, ge=1)
     """Rows a step."""
+    accumulate: int | None = Field(None, ge=1)
+    """Micro-batches a step, whose gradients are added up so that less memory is needed; by default what fits."""
     optimizer: Optimizer | None = None
     """How gradients become steps."""
     schedule: Schedule | None = None
     """How the learning rate changes."""
+    rates: dict[str, Rate] = Field(default_factory=dict)
+    """Learning rates, freezing and unfreezing, by part: an input with an encoder of its own, ``tabular``, ``fusion``, an output."""
+    average: Average | None = None
+    """Weights averaged along training (``ema``, ``swa``, ``lookahead``), which are evaluated and kept."""
+    evaluate_every: float = Field(1.0, gt=0)
+    """Epochs between two evaluations; 0.25: four times an epoch."""
     patience: int | None = Field(None, ge=0)
     """Epochs without a better validation score before stopping; 0: never stop early."""
     monitor: str | None = None
@@ -188,14 +232,16 @@ class Training(Spec):
     """CPU threads, which the last bits of the weights depend on; by default as many as are measured to be fastest."""
     prefetch: int | None = Field(None, ge=0)
     """Batches that a background thread makes ahead; by default measured."""
-    compile: Literal["auto", "on", "off"] = "auto"
+    compile: Switch = "auto"
     """Whether the network is compiled (torch.compile); ``auto`` counts its warm-up against the work ahead."""
-    accumulate: int = Field(1, ge=1)
-    """Parts that a batch is computed in, one after the other: the same step with less memory."""
-    evaluate_every: float = Field(1.0, gt=0)
-    """Epochs between two evaluations; 0.25: four times an epoch."""
+    gradient_checkpointing: bool = False
+    """Whether activations are computed again in the backward pass instead of kept (arXiv 1604.06174): less memory, more time."""
     checkpoint_every: Duration = 30.0
-    """Time between two checkpoints within an epoch; one is also written after each evaluation."""
+    """Time between two checkpoints within an epoch, which a stopped run goes on from; one also follows each evaluation."""
+    loggers: list[Logger] = Field(default_factory=list)
+    """Where figures go while training runs (``tensorboard``, ``mlflow``, ``csv``), beside the bundle's own log."""
+    profile: int | None = Field(None, ge=1)
+    """Steps to profile: a trace of them for a browser, and the costliest operations."""
 
 
 class Recipe(Spec):

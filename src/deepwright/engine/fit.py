@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepwright.batches import Augment, Rows, Sampler
-from deepwright.blocks.decay import weight_decay_groups
+from deepwright.blocks.logs import LogWriter
+from deepwright.blocks.rates import Rates
+from deepwright.blocks.recompute import keep, recompute
 from deepwright.datapath import Arrays, DataPath
 from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
 from deepwright.engine.choices import choose, device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, settle, should_stop
 from deepwright.errors import RecipeError
-from deepwright.families import Schedule
+from deepwright.families import RunFacts, Schedule
 from deepwright.model import Model, build_model
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Training
@@ -71,7 +74,14 @@ class _Best:
 
 
 def fit(
-    recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded, score: Score, directory: Path, listener: Listener
+    recipe: Recipe,
+    data: DataPath,
+    train: Encoded,
+    validation: Encoded,
+    score: Score,
+    directory: Path,
+    listener: Listener,
+    logs: Path,
 ) -> Fitted:
     """Train, from the directory's checkpoint on if there is one.
 
@@ -83,6 +93,7 @@ def fit(
         score: From validation predictions to figures.
         directory: Where checkpoints are kept.
         listener: Hears of progress.
+        logs: Where the recipe's loggers write, a folder each; its name without an ending is the run's.
 
     Raises:
         TrainingError: The loss is not finite any more, or every checkpoint is damaged.
@@ -100,23 +111,34 @@ def fit(
         steps=training.steps or (training.epochs or 1) * sampler.steps,
         every=max(1, round(training.evaluate_every * sampler.steps)),
         epoch=sampler.steps,
-        accumulate=min(training.accumulate, sampler.size),
+        accumulate=min(training.accumulate or 1, sampler.size),
         clip=training.clip,
         l1=training.l1,
         l2=training.l2,
     )
     feed = Feed(rows, sampler, training.seed, _augmentations(recipe, data), training.mixup, training.cutmix)
-    task = Task(model, feed, held, score, settings, model)
+    average = training.average.build() if training.average is not None else None
+    rates = Rates(model, model.parts(), training.rates)
+    task = Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None)
+    if training.gradient_checkpointing:
+        for encoder in model.encoders:
+            recompute(encoder)
     threads = torch.get_num_threads()
     recipe, table = choose(recipe, task, directory, listener)
-    optimizer, schedule = _optimizer(recipe, model), _schedule(recipe)
+    optimizer, schedule = _optimizer(recipe, rates), _schedule(recipe)
     saved = load_checkpoint(directory)
-    progress, best, spent = _restore(saved, model, optimizer, listener) if saved else (Progress(), _Best(), 0.0)
+    if average is not None:
+        average.start(model)
+    progress, best, spent = _restore(saved, task, optimizer, listener) if saved else (Progress(), _Best(), 0.0)
     runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener)
-    try:
+    facts = RunFacts(logs.stem, recipe.dump(), progress.step)
+    with ExitStack() as opened:
+        opened.callback(torch.set_num_threads, threads)
+        runner.writers = [opened.enter_context(each.open(logs / each.type_name(), facts)) for each in training.loggers]
         runner.run(loop(task, optimizer, schedule, progress))
-    finally:
-        torch.set_num_threads(threads)
+    for encoder in model.encoders:
+        keep(encoder)
+    model.requires_grad_(requires_grad=True)
     model.load_state_dict(best.weights)
     index = best_of(progress.scores)
     return Fitted(
@@ -143,6 +165,7 @@ class _Runner:
     spent: float
     listener: Listener
     stopped: str = ""
+    writers: list[LogWriter] = field(default_factory=list)
 
     def run(self, steps: Iterator[Progress]) -> None:
         began = saved = told = time.monotonic()
@@ -154,6 +177,7 @@ class _Runner:
                 now = time.monotonic()
                 if progress.evaluated:
                     self._keep_best()
+                    self._log()
                 if progress.evaluated or now - saved >= self.training.checkpoint_every:
                     self.save(now - began)
                     saved = time.monotonic()
@@ -172,7 +196,12 @@ class _Runner:
         score = self.progress.scores[-1]
         if score >= self.best.score or not self.best.weights:
             self.best.score = score
-            self.best.weights = {name: value.detach().clone() for name, value in self.task.model.state_dict().items()}
+            self.best.weights = {name: value.detach().clone() for name, value in self.task.weights.items()}
+
+    def _log(self) -> None:
+        record = self.progress.history[-1]
+        for writer in self.writers:
+            writer.log(int(record["step"]), {name: value for name, value in record.items() if name not in ("step", "score")})
 
     def save(self, seconds: float) -> None:
         """Write a checkpoint of all that the rest of the run depends on."""
@@ -182,6 +211,7 @@ class _Runner:
             {
                 "model": self.task.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
+                "average": None if self.task.average is None else self.task.average.state_dict(),
                 "best": self.best.weights,
                 "best_score": self.best.score,
                 "step": self.progress.step,
@@ -251,12 +281,12 @@ def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
     return found
 
 
-def _optimizer(recipe: Recipe, model: Model) -> torch.optim.Optimizer:
-    """Build the optimizer; biases, normalisations and embeddings do not decay."""
+def _optimizer(recipe: Recipe, rates: Rates) -> torch.optim.Optimizer:
+    """Build the optimizer; each part has its own rate, and biases, normalisations and embeddings do not decay."""
     part = recipe.training.optimizer
     if part is None:
         raise RecipeError("E105", "no optimizer is declared", where="training.optimizer")
-    return part.build(weight_decay_groups(model, part.weight_decay))
+    return part.build(rates.groups(part.weight_decay))
 
 
 def _schedule(recipe: Recipe) -> Schedule:
@@ -266,12 +296,15 @@ def _schedule(recipe: Recipe) -> Schedule:
 
 
 def _restore(
-    saved: tuple[dict[str, Any], list[str]], model: Model, optimizer: torch.optim.Optimizer, listener: Listener
+    saved: tuple[dict[str, Any], list[str]], task: Task, optimizer: torch.optim.Optimizer, listener: Listener
 ) -> tuple[Progress, _Best, float]:
     state, skipped = saved
     for line in skipped:
         listener(Event("warning", line))
-    model.load_state_dict(state["model"])
+    task.model.load_state_dict(state["model"])
+    if task.average is not None:
+        task.average.load_state_dict(state["average"])
+        task.average.to(task.feed.rows.device)
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     progress = Progress(state["step"], state["history"], state["loss_sum"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepwright.batches import Batch, Rows
+from deepwright.blocks.averaging import Averager, swap
+from deepwright.blocks.rates import Rates
 from deepwright.blocks.targets import weight
 from deepwright.engine.feed import Feed
 from deepwright.errors import TrainingError
@@ -93,6 +95,8 @@ class Task:
         score: From validation predictions to figures.
         settings: What the loop needs of the recipe.
         forward: The model's forward pass, compiled or as it is.
+        average: What keeps an average of the weights, which is evaluated instead of them.
+        rates: What is frozen, and until when.
     """
 
     model: Model
@@ -101,6 +105,13 @@ class Task:
     score: Score
     settings: Settings
     forward: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    average: Averager | None = None
+    rates: Rates | None = None
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The state dictionary that counts: the average's if there is one. Its tensors change as training goes on."""
+        return self.model.state_dict() if self.average is None else self.average.weights(self.model)
 
 
 def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progress: Progress) -> Iterator[Progress]:
@@ -116,6 +127,8 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
         factor = schedule.multiplier(progress.step / settings.steps, progress.scores)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
+        if task.rates is not None:
+            task.rates.freeze(progress.step / settings.epoch)
 
         optimizer.zero_grad(set_to_none=True)
         progress.unread.append(backward(task, batch))
@@ -124,12 +137,15 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
         optimizer.step()
 
         progress.step += 1
+        if task.average is not None:
+            task.average.update(model, progress.step, settings.steps)
         progress.evaluated = progress.step % settings.every == 0 or progress.step == settings.steps
         if progress.evaluated or len(progress.unread) >= look_every:
             settle(progress, optimizer)
         if progress.evaluated:
             since = progress.step - (progress.history[-1]["step"] if progress.history else 0)
-            figures = task.score(predictions(task, task.validation))
+            with _averaged(task):
+                figures = task.score(predictions(task, task.validation))
             record = {
                 "epoch": progress.step / settings.epoch,
                 "step": progress.step,
@@ -140,6 +156,19 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
             progress.loss_sum = 0.0
             model.train()
         yield progress
+
+
+@contextmanager
+def _averaged(task: Task) -> Iterator[None]:
+    """Let the model hold the averaged weights for a while, if there are any."""
+    if task.average is None:
+        yield
+        return
+    held = swap(task.model, task.average.weights(task.model))
+    try:
+        yield
+    finally:
+        swap(task.model, held)
 
 
 def backward(task: Task, batch: Batch) -> Tensor:

@@ -144,7 +144,8 @@ def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bo
     )
     recipe, score = _scorer(prepared)
     prepared.recipe = recipe
-    fitted = fit(recipe, prepared.data, train, validation, score, work, listener)
+    logs = out.with_name(f"{out.name}.logs")
+    fitted = fit(recipe, prepared.data, train, validation, score, work, listener, logs)
     manifest: dict[str, Any] = {}
     with writing(out, overwrite=overwrite, manifest=manifest) as scratch:
         _write(prepared, fitted, scratch, manifest, began, listener)

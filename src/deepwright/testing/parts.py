@@ -19,11 +19,13 @@ from deepwright.recipe import Recipe
 
 SUFFIXES = {
     "augmentations": "augmentation",
+    "averages": "average",
     "encoders": "encoder",
     "features": "feature",
     "fusions": "fusion",
     "heads": "head",
     "layers": "layer",
+    "loggers": "logger",
     "losses": "loss",
     "optimizers": "optimizer",
     "schedules": "schedule",

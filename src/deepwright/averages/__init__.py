@@ -1,0 +1,1 @@
+"""Weights averaged along training (floor 4; the folder is the registry)."""

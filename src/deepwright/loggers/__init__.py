@@ -1,0 +1,1 @@
+"""Where the figures of a training go while it runs (floor 4; the folder is the registry)."""
