@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+from deepwright.families import Draw
+
+Augment = Callable[[Tensor, Draw], Tensor]
 
 
 @dataclass

@@ -373,14 +373,31 @@ class Schedule(Part):
         return rise * self.factor(progress, scores)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """What an augmentation may take its choices from; all of it repeats when a run is repeated or resumed.
+
+    Args:
+        generator: Of this step, on the CPU; the source of all randomness.
+        rows: The index of each picture of the batch among the training rows, (B,) int64 on the CPU.
+        epoch: Epochs done, from 0.
+        seed: The training's seed, for a choice that stays the same for a row over the whole training.
+    """
+
+    generator: torch.Generator
+    rows: torch.Tensor
+    epoch: int = 0
+    seed: int = 0
+
+
 class Augmentation(Part):
     """A random change of training pictures that keeps their meaning, batched and on the device."""
 
     family: ClassVar[str] = "augmentations"
 
-    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
-        """Return ``augment(pictures, generator)``: (B, C, H, W) float in 0…255 to the same; each row is changed on its own.
+    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
+        """Return ``augment(pictures, draw)``: (B, C, H, W) float in 0…255 to the same; each row is changed on its own.
 
-        All randomness comes from ``generator`` (on the CPU), so that a run can be repeated and resumed.
+        All randomness comes from ``draw``, so that a run can be repeated and resumed.
         """
         raise NotImplementedError

@@ -20,7 +20,7 @@ from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
 from deepwright.engine.choices import choose, device_of
 from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, should_stop
 from deepwright.errors import RecipeError
-from deepwright.families import Schedule
+from deepwright.families import Draw, Schedule
 from deepwright.model import Model, build_model
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Training
@@ -238,9 +238,9 @@ def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
             continue
         changes = [part.build(facts.image) for part in parts]
 
-        def change(picture: Tensor, generator: torch.Generator, changes: list[Augment] = changes) -> Tensor:
+        def change(picture: Tensor, draw: Draw, changes: list[Augment] = changes) -> Tensor:
             for each in changes:
-                picture = each(picture, generator)
+                picture = each(picture, draw)
             return picture
 
         found[f"{group}.image"] = change

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded
 from deepwright.errors import TrainingError
-from deepwright.families import Schedule
+from deepwright.families import Draw, Schedule
 from deepwright.model import Model
 
 Score = Callable[[dict[str, NDArray[np.float32]]], dict[str, float]]
@@ -155,19 +155,21 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
 
 def take(task: Task, step: int) -> Batch:
     """Return the batch of a step, changed at random as the step's own generator says."""
-    batch = task.rows.take(task.sampler(step).to(task.rows.device))
-    return augmented(batch, task.augment, task.settings, seeded(task.settings.seed, 2, step))
+    index = task.sampler(step)
+    seed = task.settings.seed
+    batch = task.rows.take(index.to(task.rows.device))
+    return augmented(batch, task.augment, task.settings, Draw(seeded(seed, 2, step), index, step // task.sampler.steps, seed))
 
 
-def augmented(batch: Batch, augment: Mapping[str, Augment], settings: Settings, generator: torch.Generator) -> Batch:
+def augmented(batch: Batch, augment: Mapping[str, Augment], settings: Settings, draw: Draw) -> Batch:
     """Change a batch's pictures at random: each input's own augmentations, then mixup or CutMix."""
     for key, change in augment.items():
         # Augmentations see (B, C, H, W); the wire is (B, H, W, C).
         picture = batch.arrays[key].permute(0, 3, 1, 2).float()
-        batch.arrays[key] = change(picture, generator).permute(0, 2, 3, 1)
+        batch.arrays[key] = change(picture, draw).permute(0, 2, 3, 1)
     images = [key for key in batch.arrays if key.endswith(".image")]
     if images and (settings.mixup or settings.cutmix):
-        return mix(batch, images, settings.mixup, settings.cutmix, generator)
+        return mix(batch, images, settings.mixup, settings.cutmix, draw.generator)
     return batch
 
 
