@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from deepwright.families import Draw
 
@@ -111,6 +112,14 @@ def seeded(*keys: int) -> torch.Generator:
     """Return a CPU generator whose stream depends on all of ``keys``."""
     state = np.random.SeedSequence(list(keys)).generate_state(2, np.uint32)
     return torch.Generator().manual_seed((int(state[0]) << 32 | int(state[1])) & (2**63 - 1))
+
+
+def shrunk(picture: Tensor, share: float) -> Tensor:
+    """Return pictures (B, C, H, W) with sides of about ``share`` of theirs, in steps of 4 pixels, so that few sizes occur."""
+    sides = [min(side, max(4, round(side * share / 4) * 4)) for side in picture.shape[2:]]
+    if share >= 1 or sides == list(picture.shape[2:]):
+        return picture
+    return F.interpolate(picture, size=sides, mode="bilinear", antialias=True)
 
 
 def mix(batch: Batch, images: list[str], mixup: float, cutmix: float, generator: torch.Generator) -> Batch:

@@ -80,6 +80,8 @@ class ImageFacts:
         channels: C, 1 (grey) or 3 (RGB).
         mean: The mean of each channel over the training rows, in 0…255.
         std: The standard deviation of each channel over the training rows, in 0…255.
+        patches: The covariance of 2 × 2 patches of the training rows, in 0…255 squared: 4C rows of 4C, in the order (C, 2, 2);
+            empty if it is not known.
     """
 
     height: int
@@ -87,6 +89,7 @@ class ImageFacts:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    patches: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,8 @@ class Encoder(Part):
 
     family: ClassVar[str] = "encoders"
     accepts: ClassVar[tuple[Wire, ...]] = ("table",)
+    any_size: ClassVar[bool] = False
+    """Whether the module takes pictures of another size than that of the facts, too (``training.resize``)."""
 
     def build(self, facts: Facts) -> EncoderModule:
         """Build the module: ``forward({array: tensor}) -> (B, D)``, or ``(B, K, D)`` for K parallel members.

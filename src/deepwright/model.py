@@ -8,13 +8,14 @@ Shapes: B rows, K parallel members (1 for ordinary networks), D the fused width,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
 from deepwright.blocks.members import output_layer
+from deepwright.blocks.views import Views, ViewsName
 from deepwright.datapath import TABULAR, DataPath
 from deepwright.errors import Problem, RecipeError
 from deepwright.families import Encoder, Facts
@@ -125,7 +126,7 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
     facts = data.facts()
     parts = {group: recipe.tabular if group == TABULAR else recipe.inputs[group].encoder for group in facts}
     _check_wires(parts, facts)
-    encoders = {group: part.build(facts[group]) for group, part in parts.items() if part is not None}
+    encoders = {group: _views(recipe, facts[group], part.build(facts[group])) for group, part in parts.items() if part is not None}
     fusion = recipe.fusion.build([e.width for e in encoders.values()]) if recipe.fusion is not None and len(encoders) > 1 else None
     heads = {}
     for name, target in data.target_facts().items():
@@ -142,6 +143,14 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
         heads[name] = feature.head.build(target, feature.loss)
     weights = {name: feature.weight for name, feature in recipe.outputs.items()}
     return Model(encoders, fusion, heads, weights, uncertainty=recipe.training.multitask == "uncertainty")
+
+
+def _views(recipe: Recipe, facts: Facts, encoder: EncoderModule) -> EncoderModule:
+    """Let a picture's encoder see several views of it in evaluation, if its input asks for that."""
+    kind: ViewsName | Literal["none"] = getattr(recipe.inputs.get(facts.name), "tta", "none")
+    if facts.image is None or kind == "none":
+        return encoder
+    return Views(encoder, facts.image.height, facts.image.width, kind)
 
 
 def _check_wires(parts: Mapping[str, Encoder | None], facts: Mapping[str, Facts]) -> None:

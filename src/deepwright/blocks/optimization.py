@@ -16,9 +16,12 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 def rated(groups: list[dict[str, Any]], lr: float) -> list[dict[str, Any]]:
     """Return the parameter groups with ``lr`` and ``initial_lr``; a group that brings a learning rate of its own keeps it.
 
+    A group's ``rate``, if any, multiplies ``lr``.
+
     The engine sets ``group["lr"] = group["initial_lr"] * multiplier`` before each step.
     """
-    return [{**group, "lr": group.get("lr", lr), "initial_lr": group.get("lr", lr)} for group in groups]
+    rates = [group.get("lr", lr * group.get("rate", 1.0)) for group in groups]
+    return [{**group, "lr": rate, "initial_lr": rate} for group, rate in zip(groups, rates, strict=True)]
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:

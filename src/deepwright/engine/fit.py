@@ -108,6 +108,7 @@ def fit(
         l2=training.l2,
         mixup=training.mixup,
         cutmix=training.cutmix,
+        resize=(1.0, 0.0) if training.resize is None else (training.resize.start, training.resize.until),
     )
     task = Task(model, rows, held, sampler, score, settings, _augmentations(recipe, data))
     recipe, table = choose(recipe, task, directory, listener)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded
+from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded, shrunk
 from deepwright.errors import TrainingError
 from deepwright.families import Draw, Schedule
 from deepwright.model import Model
@@ -40,6 +40,7 @@ class Settings:
         l2: L2 penalty on weights.
         mixup: Mixup's alpha.
         cutmix: CutMix's alpha.
+        resize: How large pictures are at first, as a share of their side, and the progress at which they are whole.
         precision: ``fp32`` or ``bf16``.
         evaluation_batch: Rows a batch in evaluation, where no gradients are kept.
     """
@@ -53,6 +54,7 @@ class Settings:
     l2: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    resize: tuple[float, float] = (1.0, 0.0)
     precision: str = "fp32"
     evaluation_batch: int = 1024
 
@@ -158,7 +160,20 @@ def take(task: Task, step: int) -> Batch:
     index = task.sampler(step)
     seed = task.settings.seed
     batch = task.rows.take(index.to(task.rows.device))
-    return augmented(batch, task.augment, task.settings, Draw(seeded(seed, 2, step), index, step // task.sampler.steps, seed))
+    batch = augmented(batch, task.augment, task.settings, Draw(seeded(seed, 2, step), index, step // task.sampler.steps, seed))
+    return resized(batch, task.settings, step / task.settings.steps)
+
+
+def resized(batch: Batch, settings: Settings, progress: float) -> Batch:
+    """Shrink a batch's pictures as far as progressive resizing asks for at ``progress``."""
+    start, until = settings.resize
+    if progress < until:
+        share = start + (1 - start) * progress / until
+        for key in batch.arrays:
+            if key.endswith(".image"):
+                picture = batch.arrays[key].permute(0, 3, 1, 2).float()
+                batch.arrays[key] = shrunk(picture, share).permute(0, 2, 3, 1)
+    return batch
 
 
 def augmented(batch: Batch, augment: Mapping[str, Augment], settings: Settings, draw: Draw) -> Batch:
