@@ -12,6 +12,7 @@ from deepwright.augmentations.crop import Crop as Crop
 from deepwright.augmentations.erase import Erase as Erase
 from deepwright.augmentations.flip import Flip as Flip
 from deepwright.augmentations.noise import Noise as Noise
+from deepwright.encoders.airbench import Airbench as Airbench
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.mlp import MLP as MLP
@@ -95,6 +96,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Affine",
+    "Airbench",
     "Arff",
     "Attention",
     "AvgPool2d",

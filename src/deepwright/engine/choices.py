@@ -73,7 +73,8 @@ def _measured(recipe: Recipe, task: Task, listener: Listener) -> tuple[dict[str,
     update["threads"] = torch.get_num_threads()
     if len(pairs) == 1 and training.budget is None:
         return update, []
-    tuneup = tune(task, pairs)
+    # At full size: what progressive resizing saves at first is no measure of the steps that follow.
+    tuneup = tune(replace(task, settings=replace(settings, resize=(1.0, 0.0))), pairs)
     update |= {"precision": tuneup.chosen.precision, "layout": tuneup.chosen.layout}
     refused = sum(not candidate.agrees for candidate in tuneup.tried)
     more = f", {refused} refused because the numbers disagree" if refused else ""
