@@ -18,7 +18,7 @@ from deepwright.augmentations.erase import Erase
 from deepwright.augmentations.flip import Flip
 from deepwright.augmentations.noise import Noise
 from deepwright.blocks.optimization import orthogonalize, split_matrices
-from deepwright.families import ImageFacts
+from deepwright.families import Draw, ImageFacts
 from deepwright.optimizers.adamw import AdamW
 from deepwright.optimizers.muon import Muon
 from deepwright.optimizers.sgd import SGD
@@ -41,6 +41,10 @@ def pictures(rows=4, facts=FACTS):
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def drawn():
+    return Draw(seeded(), torch.arange(0))
 
 
 # optimizers
@@ -154,21 +158,49 @@ NOTHING = [
 
 @pytest.mark.parametrize("part", NOTHING, ids=lambda part: part.type_name())
 def test_no_magnitude_is_no_change(part):
-    assert torch.equal(part.build(FACTS)(pictures(), seeded()), pictures())
+    assert torch.equal(part.build(FACTS)(pictures(), drawn()), pictures())
 
 
 def test_grey_pictures_have_no_colour_to_change():
     grey = ImageFacts(4, 4, 1, (0.0,), (1.0,))
-    assert torch.equal(Color(saturation=1, hue=0.5).build(grey)(pictures(facts=grey), seeded()), pictures(facts=grey))
+    assert torch.equal(Color(saturation=1, hue=0.5).build(grey)(pictures(facts=grey), drawn()), pictures(facts=grey))
 
 
 @pytest.mark.parametrize(("axis", "dim"), [("horizontal", 3), ("vertical", 2)])
 def test_flip_mirrors(axis, dim):
-    assert torch.equal(Flip(axis=axis, p=1.0).build(FACTS)(pictures(), seeded()), pictures().flip(dim))
+    assert torch.equal(Flip(axis=axis, p=1.0).build(FACTS)(pictures(), drawn()), pictures().flip(dim))
+
+
+def test_alternating_flip_shows_both_forms_in_epochs_that_follow_each_other():
+    before = pictures(2000)
+    augment = Flip(alternate=True).build(FACTS)
+
+    def mirrored(epoch, rows, seed=0):
+        after = augment(before[rows], Draw(seeded(epoch), rows, epoch, seed))
+        changed = (after != before[rows]).flatten(1).any(1)
+        assert torch.equal(after[changed], before[rows][changed].flip(3))
+        return changed
+
+    rows = torch.arange(2000)
+    first = mirrored(0, rows)
+    assert first.float().mean().item() == pytest.approx(0.5, abs=0.04)
+    neighbours = (first[1:] == first[:-1]).float().mean().item()
+    assert neighbours == pytest.approx(0.5, abs=0.04)
+    assert torch.equal(mirrored(1, rows), ~first)
+    assert torch.equal(mirrored(4, rows), first)
+    shuffled = torch.randperm(2000, generator=seeded())
+    assert torch.equal(mirrored(6, shuffled), first[shuffled])
+    other = (mirrored(0, rows, seed=1) == first).float().mean().item()
+    assert other == pytest.approx(0.5, abs=0.04)
+
+
+def test_alternating_flip_has_no_probability():
+    with pytest.raises(ValidationError, match="alternate"):
+        Flip(alternate=True, p=0.2)
 
 
 def test_flip_happens_with_its_probability():
-    changed = Flip(p=0.3).build(FACTS)(pictures(2000), seeded())
+    changed = Flip(p=0.3).build(FACTS)(pictures(2000), drawn())
     share = (changed != pictures(2000)).flatten(1).any(1).float().mean().item()
     assert share == pytest.approx(0.3, abs=0.04)
 
@@ -176,7 +208,7 @@ def test_flip_happens_with_its_probability():
 @pytest.mark.parametrize("edge", ["zero", "border", "reflect"])
 def test_crop_is_a_window_of_the_padded_picture(edge):
     before = pictures(64)
-    after = Crop(shift=0.25, edge=edge).build(FACTS)(before, seeded())  # 2 rows (round(1.5)), 2 columns
+    after = Crop(shift=0.25, edge=edge).build(FACTS)(before, drawn())  # 2 rows (round(1.5)), 2 columns
     mode = {"zero": "constant", "border": "replicate", "reflect": "reflect"}[edge]
     wide = torch.nn.functional.pad(before, (2, 2, 2, 2), mode=mode)
     seen = set()
@@ -191,7 +223,7 @@ def test_affine_turns_by_the_angle_whatever_the_sides():
     facts = ImageFacts(9, 21, 1, (0.0,), (1.0,))
     picture = torch.zeros(64, 1, 9, 21)
     picture[:, :, 4, 6:15] = 255.0  # a bar through the centre
-    turned = Affine(degrees=90, shift=0, scale=0, edge="zero").build(facts)(picture, seeded())
+    turned = Affine(degrees=90, shift=0, scale=0, edge="zero").build(facts)(picture, drawn())
     # A rotation about the centre keeps what it does not push out: the bar of 9 fits the height of 9 at any angle.
     mass = turned.flatten(1).sum(1) / picture.flatten(1).sum(1)
     assert mass.min() > 0.85
@@ -201,7 +233,7 @@ def test_affine_turns_by_the_angle_whatever_the_sides():
 
 def test_affine_shift_moves_by_a_fraction_of_the_side():
     column = torch.arange(40.0).view(1, 1, 1, 40).expand(50, 1, 40, 40)
-    moved = Affine(degrees=0, shift=0.1, scale=0).build(ImageFacts(40, 40, 1, (0.0,), (1.0,)))(column, seeded())
+    moved = Affine(degrees=0, shift=0.1, scale=0).build(ImageFacts(40, 40, 1, (0.0,), (1.0,)))(column, drawn())
     shift = (moved - column)[:, 0, 20, 20]
     assert shift.abs().max() <= 4.01
     assert shift.abs().max() > 3.0
@@ -210,7 +242,7 @@ def test_affine_shift_moves_by_a_fraction_of_the_side():
 def test_erase_covers_a_rectangle_with_the_mean_colour():
     facts = ImageFacts(20, 20, 3, (10.0, 20.0, 30.0), (1.0,) * 3)
     before = torch.full((50, 3, 20, 20), 200.0)
-    after = Erase(size=0.5, p=1.0).build(facts)(before, seeded())
+    after = Erase(size=0.5, p=1.0).build(facts)(before, drawn())
     covered = (after != before).any(1)
     assert 0 < covered.float().mean() < 0.26
     assert torch.equal(
@@ -224,19 +256,19 @@ def test_erase_covers_a_rectangle_with_the_mean_colour():
 
 def test_brightness_and_contrast_do_what_they_say():
     flat = torch.full((100, 3, 6, 8), 128.0)
-    lit = Brightness(amount=0.1).build(FACTS)(flat, seeded())
+    lit = Brightness(amount=0.1).build(FACTS)(flat, drawn())
     assert (lit - flat).abs().max() <= 25.5 + 1e-3
     assert torch.equal(lit.flatten(1).std(1), torch.zeros(100))
-    strong = Contrast(amount=0.5).build(FACTS)(pictures(100) / 4 + 96, seeded())
+    strong = Contrast(amount=0.5).build(FACTS)(pictures(100) / 4 + 96, drawn())
     torch.testing.assert_close(strong.mean((1, 2, 3)), (pictures(100) / 4 + 96).mean((1, 2, 3)), rtol=1e-3, atol=0.01)
 
 
 def test_colour_keeps_grey_and_brightness():
     grey = pictures(20).mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    torch.testing.assert_close(Color(saturation=1, hue=0.5).build(FACTS)(grey, seeded()), grey, rtol=0, atol=0.2)
+    torch.testing.assert_close(Color(saturation=1, hue=0.5).build(FACTS)(grey, drawn()), grey, rtol=0, atol=0.2)
     soft = pictures(20) / 4 + 96  # stays clear of the ends of the range
     luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    changed = Color(saturation=0.5, hue=0.1).build(FACTS)(soft, seeded())
+    changed = Color(saturation=0.5, hue=0.1).build(FACTS)(soft, drawn())
     torch.testing.assert_close((changed * luma).sum(1), (soft * luma).sum(1), rtol=0, atol=0.1)
     assert (changed - soft).abs().max() > 1
 
@@ -244,14 +276,14 @@ def test_colour_keeps_grey_and_brightness():
 def test_blur_keeps_the_mean_and_smooths():
     facts = ImageFacts(32, 32, 1, (0.0,), (1.0,))
     before = pictures(30, facts)
-    after = Blur(sigma=2.0, p=1.0).build(facts)(before, seeded())
+    after = Blur(sigma=2.0, p=1.0).build(facts)(before, drawn())
     torch.testing.assert_close(after.mean((1, 2, 3)), before.mean((1, 2, 3)), rtol=0, atol=6.0)
     assert (after.flatten(1).std(1) < before.flatten(1).std(1) + 1e-3).all()
     flat = torch.full((4, 1, 32, 32), 77.0)
-    torch.testing.assert_close(Blur(sigma=2.0, p=1.0).build(facts)(flat, seeded()), flat, rtol=1e-5, atol=0)
+    torch.testing.assert_close(Blur(sigma=2.0, p=1.0).build(facts)(flat, drawn()), flat, rtol=1e-5, atol=0)
 
 
 def test_augmentations_accept_both_memory_layouts():
     for part in (Crop(), Flip(), Affine(), Blur(p=1.0), Color()):
         augment = part.build(FACTS)
-        torch.testing.assert_close(augment(pictures(), seeded()), augment(pictures().contiguous(), seeded()))
+        torch.testing.assert_close(augment(pictures(), drawn()), augment(pictures().contiguous(), drawn()))

@@ -15,6 +15,7 @@ from deepwright.augmentations.noise import Noise as Noise
 from deepwright.averages.ema import EMA as EMA
 from deepwright.averages.lookahead import Lookahead as Lookahead
 from deepwright.averages.swa import SWA as SWA
+from deepwright.encoders.airbench import Airbench as Airbench
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.mlp import MLP as MLP
@@ -101,6 +102,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Affine",
+    "Airbench",
     "Arff",
     "Attention",
     "AvgPool2d",

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from deepwright.blocks.targets import known
+from deepwright.families import Draw
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+Augment = Callable[[Tensor, Draw], Tensor]
 
 
 @dataclass
@@ -83,6 +85,7 @@ class Rows:
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
+        index = index.to(self.device)
         return Batch(
             {key: value.index_select(0, index) for key, value in self.arrays.items()},
             {key: value.index_select(0, index) for key, value in self.targets.items()},
@@ -130,6 +133,14 @@ def seeded(*keys: int) -> torch.Generator:
     """Return a CPU generator whose stream depends on all of ``keys``."""
     state = np.random.SeedSequence(list(keys)).generate_state(2, np.uint32)
     return torch.Generator().manual_seed((int(state[0]) << 32 | int(state[1])) & (2**63 - 1))
+
+
+def shrunk(picture: Tensor, share: float) -> Tensor:
+    """Return pictures (B, C, H, W) with sides of about ``share`` of theirs, in steps of 4 pixels, so that few sizes occur."""
+    sides = [min(side, max(4, round(side * share / 4) * 4)) for side in picture.shape[2:]]
+    if share >= 1 or sides == list(picture.shape[2:]):
+        return picture
+    return F.interpolate(picture, size=sides, mode="bilinear", antialias=True)
 
 
 def mix(batch: Batch, images: list[str], mixup: float, cutmix: float, generator: torch.Generator) -> Batch:

@@ -146,6 +146,16 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
             raise RecipeError(
                 "E106", f"{key} mixes pictures, and no input is one", where=f"training.{key}", fix=f"training: {{{key}: 0}}"
             )
+    fixed = [name for name in pictures if not getattr(inputs[name].encoder, "any_size", False)]
+    if recipe.training.resize is not None and (fixed or not pictures):
+        raise RecipeError(
+            "E106",
+            "resize needs pictures whose encoder takes any size",
+            where="training.resize",
+            got=", ".join(f"{name}: {inputs[name].encoder}" for name in fixed) or "no input is a picture",
+            expected="the encoder cnn, resnet or airbench",
+            fix="training: {resize: null}",
+        )
     training = _training(recipe.training, rows, pictures=bool(pictures))
     return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
 

@@ -82,6 +82,8 @@ class ImageFacts:
         channels: C, 1 (grey) or 3 (RGB).
         mean: The mean of each channel over the training rows, in 0…255.
         std: The standard deviation of each channel over the training rows, in 0…255.
+        patches: The covariance of 2 × 2 patches of the training rows, in 0…255 squared: 4C rows of 4C, in the order (C, 2, 2);
+            empty if it is not known.
     """
 
     height: int
@@ -89,6 +91,7 @@ class ImageFacts:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    patches: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,8 @@ class Encoder(Part):
 
     family: ClassVar[str] = "encoders"
     accepts: ClassVar[tuple[Wire, ...]] = ("table",)
+    any_size: ClassVar[bool] = False
+    """Whether the module takes pictures of another size than that of the facts, too (``training.resize``)."""
 
     def build(self, facts: Facts) -> EncoderModule:
         """Build the module: ``forward({array: tensor}) -> (B, D)``, or ``(B, K, D)`` for K parallel members.
@@ -390,15 +395,32 @@ class Schedule(Part):
         return rise * self.factor(progress, scores)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """What an augmentation may take its choices from; all of it repeats when a run is repeated or resumed.
+
+    Args:
+        generator: Of this step, on the CPU; the source of all randomness.
+        rows: The index of each picture of the batch among the training rows, (B,) int64 on the CPU.
+        epoch: Epochs done, from 0.
+        seed: The training's seed, for a choice that stays the same for a row over the whole training.
+    """
+
+    generator: torch.Generator
+    rows: torch.Tensor
+    epoch: int = 0
+    seed: int = 0
+
+
 class Augmentation(Part):
     """A random change of training pictures that keeps their meaning, batched and on the device."""
 
     family: ClassVar[str] = "augmentations"
 
-    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
-        """Return ``augment(pictures, generator)``: (B, C, H, W) float in 0…255 to the same; each row is changed on its own.
+    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
+        """Return ``augment(pictures, draw)``: (B, C, H, W) float in 0…255 to the same; each row is changed on its own.
 
-        All randomness comes from ``generator`` (on the CPU), so that a run can be repeated and resumed.
+        All randomness comes from ``draw``, so that a run can be repeated and resumed.
         """
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ Shapes: B rows, K parallel members (1 for ordinary networks), D the fused width,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
 from deepwright.blocks.members import output_layer
 from deepwright.blocks.targets import weight
+from deepwright.blocks.views import Views, ViewsName
 from deepwright.datapath import TABULAR, DataPath
 from deepwright.errors import Problem, RecipeError
 from deepwright.families import Encoder, Facts
@@ -62,7 +63,10 @@ class Model(nn.Module):
 
     def parts(self) -> dict[str, nn.Module]:
         """Return the parts by the names that a recipe has for them: groups of inputs, ``fusion``, and outputs (layer and head)."""
-        found = dict(zip(self.groups, self.encoders, strict=True))
+        found = {
+            group: encoder.encoder if isinstance(encoder, Views) else encoder
+            for group, encoder in zip(self.groups, self.encoders, strict=True)
+        }
         if self.fusion is not None:
             found["fusion"] = self.fusion
         tops = zip(self.outputs, self.layers, self.heads, strict=True)
@@ -142,7 +146,7 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
     facts = data.facts()
     parts = {group: recipe.tabular if group == TABULAR else recipe.inputs[group].encoder for group in facts}
     _check_wires(parts, facts)
-    encoders = {group: part.build(facts[group]) for group, part in parts.items() if part is not None}
+    encoders = {group: _views(recipe, facts[group], part.build(facts[group])) for group, part in parts.items() if part is not None}
     fusion = recipe.fusion.build([e.width for e in encoders.values()]) if recipe.fusion is not None and len(encoders) > 1 else None
     heads = {}
     for name, target in data.target_facts().items():
@@ -168,6 +172,14 @@ def _row_losses(head: HeadModule, raw: Tensor, target: Tensor) -> Tensor:
     flat = raw.flatten(0, -2).float()
     each = head.loss(flat.squeeze(1) if head.size == 1 else flat, target)
     return each.view(len(raw), -1).mean(1) if raw.ndim == 3 else each
+
+
+def _views(recipe: Recipe, facts: Facts, encoder: EncoderModule) -> EncoderModule:
+    """Let a picture's encoder see several views of it in evaluation, if its input asks for that."""
+    kind: ViewsName | Literal["none"] = getattr(recipe.inputs.get(facts.name), "tta", "none")
+    if facts.image is None or kind == "none":
+        return encoder
+    return Views(encoder, facts.image.height, facts.image.width, kind)
 
 
 def _check_wires(parts: Mapping[str, Encoder | None], facts: Mapping[str, Facts]) -> None:

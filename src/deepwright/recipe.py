@@ -179,6 +179,15 @@ class Rate(Spec):
         return self
 
 
+class Resize(Spec):
+    """Progressive resizing: train on smaller pictures first, which costs less a picture (J. Howard, DAWNBench 2018)."""
+
+    start: float = Field(0.6, gt=0, lt=1)
+    """The side of the pictures at the start, as a fraction of its full size; it grows in steps of 4 pixels."""
+    until: float = Field(0.6, gt=0, le=1)
+    """The fraction of all steps after which pictures have their full size."""
+
+
 class Training(Spec):
     """How it is learnt. ``auto`` and ``null`` are decided from the data and written into the resolved recipe."""
 
@@ -222,6 +231,8 @@ class Training(Spec):
     """Mixup's alpha (arXiv 1710.09412), pictures only; 0 is off."""
     cutmix: float = Field(0.0, ge=0)
     """CutMix's alpha (arXiv 1905.04899), pictures only; 0 is off."""
+    resize: Resize | None = None
+    """Train on smaller pictures first; pictures only, and encoders that take any size."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

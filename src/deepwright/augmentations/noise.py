@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from deepwright.families import Augmentation, ImageFacts
+from deepwright.families import Augmentation, Draw, ImageFacts
 
 if TYPE_CHECKING:
     import torch
@@ -22,8 +22,8 @@ class Noise(Augmentation):
     p: float = Field(1.0, ge=0, le=1)
     """The probability that a picture is changed."""
 
-    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
-        """Return ``augment(pictures, generator)`` on (B, C, H, W) float in 0…255."""
+    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
+        """Return ``augment(pictures, draw)`` on (B, C, H, W) float in 0…255."""
         from deepwright.blocks import geometry, photometry
 
         if self.p == 0 or self.amount == 0:

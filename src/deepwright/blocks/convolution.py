@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
+import torch
 from torch import Tensor, nn
 
 from deepwright.blocks.activations import ActivationName, activation
 from deepwright.blocks.normalization import MapNormalizationName, map_normalization
 from deepwright.blocks.shapes import Window
+
+ConvolutionStart = Literal["he", "dirac"]
+"""``he``: normal values by the fan-out (arXiv 1502.01852). ``dirac``: as many filters as there are channels in start by handing on
+their own channel, so that a deep network starts as a shallow one; others start as torch's own (arXiv 2404.00498, section 3.3)."""
 
 
 class Subsample(nn.Module):
@@ -84,10 +92,22 @@ def padded(windows: tuple[Window, Window], value: float = 0.0) -> tuple[tuple[in
     return (0, 0), [nn.ConstantPad2d((columns.before, columns.after, rows.before, rows.after), value)]
 
 
-def initialize_convolutions(network: nn.Module) -> None:
-    """Give every convolution He-normal weights by its fan-out (arXiv 1502.01852) and no bias."""
+def initialize_convolutions(network: nn.Module, start: ConvolutionStart = "he") -> None:
+    """Give every convolution its first weights (see :data:`ConvolutionStart`) and no bias."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if start == "he":
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            else:
+                nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5))
+                with torch.no_grad():
+                    nn.init.dirac_(module.weight[: module.weight.shape[1]])
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def scale_bias_rates(network: nn.Module, rate: float) -> None:
+    """Let the biases of all normalisations learn ``rate`` times as fast as the rest, see :mod:`deepwright.blocks.decay`."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm | nn.LayerNorm):
+            module.bias_rate = rate  # type: ignore[assignment]  # a plain attribute

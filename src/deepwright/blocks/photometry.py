@@ -8,39 +8,40 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
-from deepwright.blocks.geometry import choose, draw
+from deepwright.blocks.geometry import choose, uniform
+from deepwright.families import Draw
 
 WHITE = 255.0
 YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 """From RGB to brightness and two colour axes (NTSC 1953)."""
 
 
-def brightness(pictures: Tensor, generator: Generator, *, amount: float, p: float) -> Tensor:
+def brightness(pictures: Tensor, draw: Draw, *, amount: float, p: float) -> Tensor:
     """Add up to ``amount`` of the range, either way."""
-    chosen = choose(pictures, p, generator)
-    added = draw(pictures, -amount * WHITE, amount * WHITE, generator)
+    chosen = choose(pictures, p, draw)
+    added = uniform(pictures, -amount * WHITE, amount * WHITE, draw)
     return torch.where(chosen, (pictures + added).clamp(0, WHITE), pictures)
 
 
-def contrast(pictures: Tensor, generator: Generator, *, amount: float, p: float) -> Tensor:
+def contrast(pictures: Tensor, draw: Draw, *, amount: float, p: float) -> Tensor:
     """Stretch each picture about its mean by a factor in 1 ± ``amount``."""
-    chosen = choose(pictures, p, generator)
-    factor = draw(pictures, 1 - amount, 1 + amount, generator)
+    chosen = choose(pictures, p, draw)
+    factor = uniform(pictures, 1 - amount, 1 + amount, draw)
     mean = pictures.mean((2, 3), keepdim=True).mean(1, keepdim=True)
     return torch.where(chosen, (mean + (pictures - mean) * factor).clamp(0, WHITE), pictures)
 
 
-def color(pictures: Tensor, generator: Generator, *, saturation: float, hue: float, p: float) -> Tensor:
+def color(pictures: Tensor, draw: Draw, *, saturation: float, hue: float, p: float) -> Tensor:
     """Change the saturation by a factor in 1 ± ``saturation`` and turn the hue by up to ``hue`` of the circle; RGB only.
 
     Both are one linear map of the colours: to YIQ, turn and stretch the two colour axes, and back.
     """
-    chosen = choose(pictures, p, generator)
-    stretch = draw(pictures, 1 - saturation, 1 + saturation, generator).view(-1)
-    angle = draw(pictures, -2 * math.pi * hue, 2 * math.pi * hue, generator).view(-1)
+    chosen = choose(pictures, p, draw)
+    stretch = uniform(pictures, 1 - saturation, 1 + saturation, draw).view(-1)
+    angle = uniform(pictures, -2 * math.pi * hue, 2 * math.pi * hue, draw).view(-1)
     cos, sin, zero = stretch * torch.cos(angle), stretch * torch.sin(angle), torch.zeros_like(angle)
     one = torch.ones_like(angle)
     turn = torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], 1).view(-1, 3, 3)
@@ -50,11 +51,11 @@ def color(pictures: Tensor, generator: Generator, *, saturation: float, hue: flo
     return torch.where(chosen, changed.clamp(0, WHITE), pictures)
 
 
-def blur(pictures: Tensor, generator: Generator, *, sigma: float, p: float) -> Tensor:
+def blur(pictures: Tensor, draw: Draw, *, sigma: float, p: float) -> Tensor:
     """Blur by a Gaussian whose standard deviation is drawn up to ``sigma`` places; edges are drawn out."""
-    chosen = choose(pictures, p, generator)
+    chosen = choose(pictures, p, draw)
     # A standard deviation of nothing would divide by zero; at a tenth of a place all weight is on the centre.
-    drawn = draw(pictures, 0, sigma, generator).clamp(min=0.1)
+    drawn = uniform(pictures, 0, sigma, draw).clamp(min=0.1)
     reach = max(1, math.ceil(2 * sigma))
     weights = [torch.exp(-(offset**2) / (2 * drawn**2)) for offset in range(-reach, reach + 1)]
     total = torch.stack(weights).sum(0)
@@ -69,9 +70,9 @@ def blur(pictures: Tensor, generator: Generator, *, sigma: float, p: float) -> T
     return torch.where(chosen, blurred.clamp(0, WHITE), pictures)
 
 
-def noise(pictures: Tensor, generator: Generator, *, amount: float, p: float) -> Tensor:
+def noise(pictures: Tensor, draw: Draw, *, amount: float, p: float) -> Tensor:
     """Add Gaussian noise whose standard deviation is drawn up to ``amount`` of the range."""
-    chosen = choose(pictures, p, generator)
-    deviation = draw(pictures, 0, amount * WHITE, generator)
-    grain = torch.randn(pictures.shape, generator=generator).to(pictures.device, pictures.dtype)
+    chosen = choose(pictures, p, draw)
+    deviation = uniform(pictures, 0, amount * WHITE, draw)
+    grain = torch.randn(pictures.shape, generator=draw.generator).to(pictures.device, pictures.dtype)
     return torch.where(chosen, (pictures + grain * deviation).clamp(0, WHITE), pictures)

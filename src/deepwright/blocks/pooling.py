@@ -30,6 +30,22 @@ class GlobalPool(nn.Module):
         return maps.mean((2, 3)) if self.kind == "avg" else maps.amax((2, 3))
 
 
+class ScaledMaximum(nn.Module):
+    """(B, C, H, W) to (B, C): the maximum of each channel times ``scale``.
+
+    Args:
+        scale: What it is multiplied by.
+    """
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Pool."""
+        return maps.amax((2, 3)) * self.scale
+
+
 class AveragePool(nn.Module):
     """The mean of each window; places that were padded do not count.
 

@@ -72,7 +72,8 @@ class Rates:
         rest = Layer((self._model,))
         for layer in (*self.layers, rest):
             for group in weight_decay_groups(nn.ModuleList(layer.modules), weight_decay, without=taken):
-                groups.append({**group, "rate": layer.rate, "thaw": layer.thaw} if layer is not rest else group)
+                rate = layer.rate * group.get("rate", 1.0)
+                groups.append({**group, "rate": rate, "thaw": layer.thaw} if layer is not rest else group)
                 taken |= {id(parameter) for parameter in group["params"]}
         return groups
 

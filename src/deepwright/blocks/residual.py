@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from deepwright.blocks.activations import ActivationName, activation
-from deepwright.blocks.convolution import convolution, initialize_convolutions, padded
+from deepwright.blocks.convolution import ConvolutionStart, convolution, initialize_convolutions, padded
 from deepwright.blocks.normalization import MapNormalizationName
 from deepwright.blocks.shapes import slide
 
@@ -117,6 +117,7 @@ def compact_network(
     depth: int = 1,
     norm: MapNormalizationName = "batch",
     act: ActivationName = "relu",
+    start: ConvolutionStart = "he",
 ) -> nn.Sequential:
     """Build the compact network: a strided stem, then stages that halve the size by an overlapping max pool.
 
@@ -132,6 +133,7 @@ def compact_network(
         depth: Residual convolutions in each stage but the last.
         norm: The normalisation.
         act: The activation.
+        start: The first weights of the convolutions.
     """
     channels, height, width = shape
     kernel = 3 if patch == 1 else 2 * patch if patch <= 4 else patch
@@ -143,5 +145,5 @@ def compact_network(
         if stage < len(widths) - 1 or stage == 0:
             layers += [Residual(convolution(outputs, outputs, 3, norm=norm, act=act)) for _ in range(depth)]
     network = nn.Sequential(*layers)
-    initialize_convolutions(network)
+    initialize_convolutions(network, start)
     return network

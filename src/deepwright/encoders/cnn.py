@@ -28,6 +28,7 @@ class CNN(Encoder):
     """
 
     accepts: ClassVar[tuple[Wire, ...]] = ("image",)
+    any_size: ClassVar[bool] = True
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, min_length=1, max_length=8)
     """Channels of each stage; each stage after the first halves the map. By default as many stages as bring the map down to
@@ -42,6 +43,10 @@ class CNN(Encoder):
     """The normalisation after each convolution."""
     activation: ActivationName = "relu"
     """The activation."""
+    init: Literal["he", "dirac"] = "he"
+    """How convolutions start: at random (``he``, arXiv 1502.01852), or by handing on their input (``dirac``)."""
+    bias_rate: float = Field(1.0, gt=0)
+    """How many times as fast as the rest the biases of normalisations learn; for SGD (see ``airbench``)."""
     pool: Literal["avg", "max"] = "max"
     """How the last map becomes a vector."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -53,6 +58,7 @@ class CNN(Encoder):
         Raises:
             RecipeError: The input is not a picture (E108).
         """
+        from deepwright.blocks.convolution import scale_bias_rates
         from deepwright.blocks.image import ImageInput
         from deepwright.blocks.pipeline import Pipeline
         from deepwright.blocks.pooling import GlobalPool
@@ -63,7 +69,8 @@ class CNN(Encoder):
         patch = self.patch or _patch(side)
         widths = self.channels or _widths(-(-side // patch), self.width)
         shape = (image.channels, image.height, image.width)
-        body = compact_network(shape, widths, patch=patch, depth=self.depth, norm=self.norm, act=self.activation)
+        body = compact_network(shape, widths, patch=patch, depth=self.depth, norm=self.norm, act=self.activation, start=self.init)
+        scale_bias_rates(body, self.bias_rate)
         return Pipeline(ImageInput(image.mean, image.std), body, GlobalPool(self.pool), widths[-1], self.dropout)
 
     @classmethod

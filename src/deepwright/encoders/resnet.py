@@ -22,6 +22,7 @@ class ResNet(Encoder):
     """A residual network (He et al., arXiv 1512.03385), trained from scratch; large and thorough, slow without a GPU."""
 
     accepts: ClassVar[tuple[Wire, ...]] = ("image",)
+    any_size: ClassVar[bool] = True
 
     depth: Literal[18, 34, 50, 101, 152] = 18
     """The standard networks: 18 and 34 of basic blocks, 50, 101 and 152 of bottlenecks."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded
+from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded, shrunk
+from deepwright.families import Draw
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Feed:
         augment: The change of each picture input, by its key.
         mixup: Mixup's alpha; 0 is off.
         cutmix: CutMix's alpha; 0 is off.
+        resize: How large pictures are at first, as a share of their side, and the share of all steps at which they are whole.
         ahead: Batches that a background thread makes before they are asked for; 0: none.
     """
 
@@ -35,35 +37,49 @@ class Feed:
     augment: Mapping[str, Augment] = field(default_factory=dict)
     mixup: float = 0.0
     cutmix: float = 0.0
+    resize: tuple[float, float] = (1.0, 0.0)
     ahead: int = 0
 
-    def take(self, step: int) -> Batch:
-        """Make the batch of a step, changed at random as the step's own generator says."""
-        batch = self.rows.take(self.sampler(step))
-        if not self.augment and not self.mixup and not self.cutmix:
-            return batch
-        generator = seeded(self.seed, 2, step)
+    def take(self, step: int, steps: int) -> Batch:
+        """Make the batch of one of ``steps`` steps, changed at random as the step's own generator says."""
+        rows = self.sampler(step)
+        batch = self.rows.take(rows)
+        if self.augment or self.mixup or self.cutmix:
+            batch = self._changed(batch, Draw(seeded(self.seed, 2, step), rows, step // self.sampler.steps, self.seed))
+        share, until = self.resize
+        if step < until * steps:
+            for key in _images(batch):
+                picture = batch.arrays[key].permute(0, 3, 1, 2).float()
+                batch.arrays[key] = shrunk(picture, share + (1 - share) * step / (until * steps)).permute(0, 2, 3, 1)
+        return batch
+
+    def _changed(self, batch: Batch, draw: Draw) -> Batch:
+        """Apply each input's own augmentations, then mixup or CutMix."""
         for key, change in self.augment.items():
             # Augmentations see (B, C, H, W); the wire is (B, H, W, C).
             picture = batch.arrays[key].permute(0, 3, 1, 2).float()
-            batch.arrays[key] = change(picture, generator).permute(0, 2, 3, 1)
-        images = [key for key in batch.arrays if key.endswith(".image")]
+            batch.arrays[key] = change(picture, draw).permute(0, 2, 3, 1)
+        images = _images(batch)
         if images and (self.mixup or self.cutmix):
-            return mix(batch, images, self.mixup, self.cutmix, generator)
+            return mix(batch, images, self.mixup, self.cutmix, draw.generator)
         return batch
 
     def batches(self, start: int, stop: int) -> Generator[Batch, None, None]:
-        """Yield the batches of the steps from ``start`` to ``stop``."""
+        """Yield the batches of the steps from ``start`` to ``stop``, with which training ends."""
         if not self.ahead:
-            yield from (self.take(step) for step in range(start, stop))
+            yield from (self.take(step, stop) for step in range(start, stop))
             return
         with _worker() as worker:
             waiting: list[Future[Batch]] = []
             for step in range(start, stop + self.ahead):
                 if step < stop:
-                    waiting.append(worker.submit(self.take, step))
+                    waiting.append(worker.submit(self.take, step, stop))
                 if step >= start + self.ahead:
                     yield waiting.pop(0).result()
+
+
+def _images(batch: Batch) -> list[str]:
+    return [key for key in batch.arrays if key.endswith(".image")]
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from deepwright.engine.choices import choose, device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, settle, should_stop
 from deepwright.errors import RecipeError
-from deepwright.families import RunFacts, Schedule
+from deepwright.families import Draw, RunFacts, Schedule
 from deepwright.model import Model, build_model
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Training
@@ -116,13 +116,14 @@ def fit(
         l1=training.l1,
         l2=training.l2,
     )
-    feed = Feed(rows, sampler, training.seed, _augmentations(recipe, data), training.mixup, training.cutmix)
+    resize = (1.0, 0.0) if training.resize is None else (training.resize.start, training.resize.until)
+    feed = Feed(rows, sampler, training.seed, _augmentations(recipe, data), training.mixup, training.cutmix, resize)
     average = training.average.build() if training.average is not None else None
     rates = Rates(model, model.parts(), training.rates)
     task = Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None)
     if training.gradient_checkpointing:
-        for encoder in model.encoders:
-            recompute(encoder)
+        for group in model.groups:
+            recompute(model.parts()[group])
     threads = torch.get_num_threads()
     recipe, table = choose(recipe, task, directory, listener)
     optimizer, schedule = _optimizer(recipe, rates), _schedule(recipe)
@@ -136,8 +137,8 @@ def fit(
         opened.callback(torch.set_num_threads, threads)
         runner.writers = [opened.enter_context(each.open(logs / each.type_name(), facts)) for each in training.loggers]
         runner.run(loop(task, optimizer, schedule, progress))
-    for encoder in model.encoders:
-        keep(encoder)
+    for group in model.groups:
+        keep(model.parts()[group])
     model.requires_grad_(requires_grad=True)
     model.load_state_dict(best.weights)
     index = best_of(progress.scores)
@@ -272,9 +273,9 @@ def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
             continue
         changes = [part.build(facts.image) for part in parts]
 
-        def change(picture: Tensor, generator: torch.Generator, changes: list[Augment] = changes) -> Tensor:
+        def change(picture: Tensor, draw: Draw, changes: list[Augment] = changes) -> Tensor:
             for each in changes:
-                picture = each(picture, generator)
+                picture = each(picture, draw)
             return picture
 
         found[f"{group}.image"] = change

@@ -218,7 +218,8 @@ class _Truth:
 
 def _trial(task: Task, choice: Choice) -> Task:
     """Return a task on a copy of the model, in line with a choice."""
-    trial = replace(task, model=copy.deepcopy(task.model).train(), feed=replace(task.feed))
+    # At full size: what progressive resizing saves at first is no measure of the steps that follow.
+    trial = replace(task, model=copy.deepcopy(task.model).train(), feed=replace(task.feed, resize=(1.0, 0.0)))
     apply(trial, choice)
     return trial
 
@@ -227,7 +228,7 @@ def _loss_and_gradient(task: Task) -> tuple[float, Tensor]:
     """Return the first batch's loss and whole gradient, without dropout, whose masks depend on how they are drawn."""
     with _without_dropout(task.model):
         task.model.zero_grad(set_to_none=True)
-        loss = backward(task, task.feed.take(0)).item()
+        loss = backward(task, task.feed.take(0, task.settings.steps)).item()
     parts = [p.grad.float().flatten() for p in task.model.parameters() if p.grad is not None]
     return loss, torch.cat(parts).cpu()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepwright.families import Augmentation, ImageFacts
+from deepwright.families import Augmentation, Draw, ImageFacts
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,13 @@ def _pictures(rows: int, channels: int, height: int, width: int) -> torch.Tensor
     return made.round().permute(0, 3, 1, 2)
 
 
+def draw_of(rows: int, seed: int = 0) -> Draw:
+    """Return what the first batch of a training of ``rows`` pictures draws from."""
+    import torch
+
+    return Draw(torch.Generator().manual_seed(seed), torch.arange(rows))
+
+
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_augmentation_round_trips(name: str) -> None:
     """Dumping and parsing an augmentation gives it back."""
@@ -53,7 +60,7 @@ def test_augmentation_keeps_shape_type_and_range(name: str, size: tuple[int, int
     for rows in (1, 17):
         pictures = _pictures(rows, *size)
         kept = pictures.clone()
-        changed = augment(pictures, torch.Generator().manual_seed(0))
+        changed = augment(pictures, draw_of(rows))
         assert changed.shape == pictures.shape
         assert changed.dtype == pictures.dtype
         assert torch.isfinite(changed).all()
@@ -72,12 +79,13 @@ def test_augmentation_takes_its_randomness_from_the_generator(name: str) -> None
     torch.manual_seed(5)
     state = torch.get_rng_state()
     generator = torch.Generator().manual_seed(3)
-    first, second = augment(pictures, generator), augment(pictures, generator)
+    draw = Draw(generator, torch.arange(8))
+    first, second = augment(pictures, draw), augment(pictures, draw)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(6)
     generator.manual_seed(3)
-    assert torch.equal(augment(pictures, generator), first)
-    assert torch.equal(augment(pictures, generator), second)
+    assert torch.equal(augment(pictures, draw), first)
+    assert torch.equal(augment(pictures, draw), second)
     assert not torch.equal(first, second)
 
 
@@ -87,7 +95,7 @@ def test_augmentation_changes_each_row_on_its_own(name: str) -> None:
     import torch
 
     pictures = _pictures(1, 3, 12, 12).expand(32, -1, -1, -1).contiguous()
-    changed = AUGMENTATIONS[name].example().build(_facts(3, 12, 12))(pictures, torch.Generator().manual_seed(0))
+    changed = AUGMENTATIONS[name].example().build(_facts(3, 12, 12))(pictures, draw_of(32))
     assert any(not torch.equal(changed[0], row) for row in changed[1:])
 
 
@@ -100,5 +108,5 @@ def test_augmentation_never_happens_at_zero(name: str) -> None:
     if "p" not in type(part).model_fields:
         pytest.skip("has no probability")
     pictures = _pictures(16, 3, 12, 12)
-    changed = part.model_copy(update={"p": 0.0}).build(_facts(3, 12, 12))(pictures, torch.Generator())
+    changed = part.model_copy(update={"p": 0.0}).build(_facts(3, 12, 12))(pictures, draw_of(16))
     assert torch.equal(changed, pictures)
