@@ -72,7 +72,7 @@ def export(model: Model, arrays: Arrays, path: Path) -> None:
     need("onnxscript", extra="train")
     names = tuple(arrays)
     graph = _Graph(model, names).cpu().eval()
-    example = tuple(torch.from_numpy(np.array(arrays[name][:2], order="C")) for name in names)
+    example = tuple(torch.from_numpy(np.require(arrays[name][:2], requirements=["C", "W"])) for name in names)
     batch = torch.export.Dim("batch", min=1)
     try:
         with _quiet():

@@ -32,5 +32,5 @@ class TorchBackend:
     def run(self, arrays: Arrays) -> Outputs:
         """Return values (B,) or probabilities (B, classes) by output."""
         with torch.inference_mode():
-            tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+            tensors = {name: torch.from_numpy(np.require(array, requirements=["C", "W"])) for name, array in arrays.items()}
             return {name: value.numpy() for name, value in self.model.predict(self.model(tensors)).items()}

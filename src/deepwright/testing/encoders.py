@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import torch
@@ -118,8 +119,21 @@ def check_export(part: Encoder) -> None:
         check_onnx(module, lambda rows, facts=facts: tuple(arrays_of(facts, rows).values()))  # type: ignore[misc]
 
 
+def check_any_size(part: Encoder) -> None:
+    """An encoder that says so takes pictures of another size than that of the facts."""
+    if not part.any_size:
+        return
+    for facts, module in _cases(part):
+        if facts.image is not None:
+            image = dataclasses.replace(facts.image, height=facts.image.height - 4, width=facts.image.width - 4)
+            result = module(arrays_of(dataclasses.replace(facts, image=image), 3))
+            assert result.shape == (3, module.width), f"{facts.name}: shape {tuple(result.shape)}"
+            assert torch.isfinite(result).all(), f"{facts.name}: smaller pictures give NaN or infinity"
+
+
 CHECKS: tuple[Callable[[Encoder], None], ...] = (
     check_shape,
+    check_any_size,
     check_gradient_flow,
     check_lone_row,
     check_row_independence,
