@@ -191,10 +191,9 @@ class _StopError(Exception):
     pass
 
 
-def test_resized_and_alternating_runs_resume_to_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr("deepwright.engine.fit.SAVE_EVERY", 0.0)
+def test_resized_and_alternating_runs_resume_to_the_same_bits(tmp_path):
     augment = [{"type": "flip", "axis": "vertical", "alternate": True}, "crop"]
-    recipe = declared("airbench", {"augment": augment}, resize={"start": 0.5, "until": 0.7})
+    recipe = declared("airbench", {"augment": augment}, resize={"start": 0.5, "until": 0.7}, checkpoint_every=1e-6)
     whole = train(recipe, table=table_of(), out=tmp_path / "whole")
 
     def stop(event):
@@ -208,7 +207,7 @@ def test_resized_and_alternating_runs_resume_to_the_same_bits(tmp_path, monkeypa
 
 def test_sizes_grow_with_progress(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("deepwright.engine.loop.shrunk", lambda picture, share: seen.append(share) or shrunk(picture, share))
+    monkeypatch.setattr("deepwright.engine.feed.shrunk", lambda picture, share: seen.append(share) or shrunk(picture, share))
     train(declared(resize={"start": 0.5, "until": 0.6}, epochs=2), table=table_of(), out=tmp_path / "m")
     assert seen[0] == 0.5
     assert seen == sorted(seen)

@@ -22,6 +22,8 @@ __version__ = "0.1.0"
 _PLACES = {
     "train": "api",
     "load": "api",
+    "find_lr": "api",
+    "find_batch": "api",
     "Model": "api",
     "inspect": "steps.inspect",
     "Recipe": "recipe",

@@ -1,6 +1,8 @@
 # Written by scripts/generate.py: the names that deepwright/__init__.py looks up when they are used.
 
 from deepwright.api import Model as Model
+from deepwright.api import find_batch as find_batch
+from deepwright.api import find_lr as find_lr
 from deepwright.api import load as load
 from deepwright.api import train as train
 from deepwright.augmentations.affine import Affine as Affine
@@ -183,6 +185,8 @@ __all__ = [
     "TensorBoard",
     "TrainingError",
     "UsageError",
+    "find_batch",
+    "find_lr",
     "inspect",
     "load",
     "train",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepwright.bundle import Bundle
 from deepwright.console import Console
@@ -18,6 +18,9 @@ from deepwright.steps.evaluate import Evaluation
 from deepwright.steps.evaluate import evaluate as evaluate_step
 from deepwright.steps.predict import predict as predict_step
 from deepwright.table import Table
+
+if TYPE_CHECKING:
+    from deepwright.engine.finders import BatchTest, RateTest
 
 RECIPES = (".yaml", ".yml")
 """What a path ends in that names a recipe, not data."""
@@ -139,12 +142,7 @@ def train(
     """
     from deepwright.steps.train import train as train_step
 
-    if isinstance(data, str | Path) and str(data).endswith(RECIPES):
-        if recipe is not None:
-            raise UsageError("E701", "two recipes are given", got=f"{data} and recipe=", fix="give one of them")
-        data, recipe = None, data
-    rows = None if data is None or isinstance(data, str | Path) else Table.of(data)
-    declared = _recipe(recipe, data if rows is None else None, test, budget, seed, settings)
+    declared, rows = _declared(data, recipe, test, budget, seed, settings)
     targets = [target] if isinstance(target, str) else list(target or [])
     path = train_step(
         declared,
@@ -155,6 +153,64 @@ def train(
         listener=listener or Console(),
     )
     return Model(path)
+
+
+def find_lr(
+    data: Any = None,
+    *,
+    target: str | Iterable[str] | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    steps: int = 100,
+    settings: Iterable[str] = (),
+    listener: Listener | None = None,
+) -> RateTest:
+    """Suggest a peak learning rate by a range test (L. Smith, arXiv 1506.01186); nothing is written.
+
+    Args:
+        data: As for :func:`train`.
+        target: The column or columns to predict, if the recipe names none.
+        recipe: A recipe, its mapping or its file.
+        steps: Steps of the test.
+        settings: ``KEY.PATH=VALUE`` overrides of the recipe.
+        listener: Hears of progress; by default lines on standard error.
+
+    Raises:
+        RecipeError: The recipe is wrong or does not fit the data.
+        DataError: The data are wrong.
+        TrainingError: The loss is never finite (E401).
+
+    Example:
+        ``dw.find_lr("adult.csv", target="income").suggestion``
+    """
+    from deepwright.steps.find import find_lr as step
+
+    declared, rows = _declared(data, recipe, None, None, None, settings)
+    targets = [target] if isinstance(target, str) else list(target or [])
+    return step(declared, table=rows, target=targets, steps=steps, listener=listener or Console())[0]
+
+
+def find_batch(
+    data: Any = None,
+    *,
+    target: str | Iterable[str] | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    settings: Iterable[str] = (),
+    listener: Listener | None = None,
+) -> BatchTest:
+    """Suggest a batch size: the smallest whose rate is within 5 % of the best, and the largest that fits; nothing is written.
+
+    Arguments are those of :func:`find_lr`.
+
+    Raises:
+        RecipeError: The recipe is wrong or does not fit the data.
+        DataError: The data are wrong.
+        TrainingError: Not even the smallest batch fits (E405).
+    """
+    from deepwright.steps.find import find_batch as step
+
+    declared, rows = _declared(data, recipe, None, None, None, settings)
+    targets = [target] if isinstance(target, str) else list(target or [])
+    return step(declared, table=rows, target=targets, listener=listener or Console())[0]
 
 
 def load(path: str | Path) -> Model:
@@ -169,6 +225,23 @@ def load(path: str | Path) -> Model:
 def as_rows(data: Any) -> Source | Table | str:
     """Return what steps take: a path as it is, anything else as a table."""
     return str(data) if isinstance(data, str | Path) else data if isinstance(data, Source | Table) else Table.of(data)
+
+
+def _declared(
+    data: Any,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None,
+    test: Any,
+    budget: str | float | None,
+    seed: int | None,
+    settings: Iterable[str],
+) -> tuple[Recipe, Table | None]:
+    """Return the recipe that a call declares, and its rows if they come from memory."""
+    if isinstance(data, str | Path) and str(data).endswith(RECIPES):
+        if recipe is not None:
+            raise UsageError("E701", "two recipes are given", got=f"{data} and recipe=", fix="give one of them")
+        data, recipe = None, data
+    rows = None if data is None or isinstance(data, str | Path) else Table.of(data)
+    return _recipe(recipe, data if rows is None else None, test, budget, seed, settings), rows
 
 
 def _recipe(
@@ -209,4 +282,4 @@ def _is_pandas(data: Any) -> bool:
     return type(data).__module__.partition(".")[0] == "pandas"
 
 
-__all__ = ["Evaluation", "Model", "load", "train"]
+__all__ = ["Evaluation", "Model", "find_batch", "find_lr", "load", "train"]

@@ -235,6 +235,7 @@ CODES: Mapping[str, str] = {
     "E402": "There are too few rows to train on.",
     "E403": "An output column holds one value only; there is nothing to learn.",
     "E404": "The checkpoint is damaged; its hash does not match.",
+    "E405": "Not even the smallest batch fits into the device's memory.",
     # E5xx export
     "E501": "The exported graph disagrees with the trained model by more than the tolerance.",
     "E502": "The model cannot be exported to ONNX.",

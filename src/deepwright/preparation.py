@@ -6,7 +6,7 @@ read → tidy → declare columns → set test rows aside → drop → split →
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepwright.clean import CleanState, drop_rows, fit_clean
 from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
-from deepwright.defaults import resolve_columns, resolve_network
+from deepwright.defaults import resolve_columns, resolve_network, target_feature
 from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
 from deepwright.families import TargetFacts
@@ -108,6 +108,27 @@ def load_tables(recipe: Recipe) -> tuple[Table, Table | None, str, Recipe]:
         table = dataclasses.replace(table, notes=(*(note for note in table.notes if note.what != "held_out"), told))
     held = tidied(recipe, test.read()) if test is not None else None
     return table, held, held.name if held is not None else "test rows of the split", recipe
+
+
+def open_tables(recipe: Recipe, table: Table | None, targets: Sequence[str]) -> tuple[Table, Table | None, str, Recipe]:
+    """Return tidy training and test tables, what the latter are called, and the recipe with inferred targets declared.
+
+    Args:
+        recipe: The recipe as the user gave it.
+        table: Rows from memory, instead of ``data.source``.
+        targets: Output columns whose types are inferred, beside the recipe's own.
+
+    Raises:
+        RecipeError: No source is declared (E105), or a target is no column (E107).
+        DataError: A file cannot be read, or a target cannot be predicted.
+    """
+    if table is None:
+        table, held, name, recipe = load_tables(recipe)
+    else:
+        held = tidied(recipe, recipe.data.test.read()) if recipe.data.test is not None else None
+        table, name = tidied(recipe, table), held.name if held is not None else "test rows of the split"
+    inferred = {target: target_feature(table, target)[0] for target in targets if target not in recipe.outputs}
+    return table, held, name, recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
 
 
 def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, listener: Listener) -> Prepared:

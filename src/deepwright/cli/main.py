@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from deepwright import __version__
-from deepwright.cli import doctor, evaluate, explain_error, init, inspect, parts, predict, schema, show, train
+from deepwright.cli import doctor, evaluate, explain_error, find, init, inspect, parts, predict, schema, show, train
 from deepwright.console import print_errors
 from deepwright.errors import DeepwrightError, Problem, UsageError
 
@@ -47,6 +47,7 @@ def root(
 COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect.inspect,
     "init": init.init,
+    "find": find.find,
     "train": train.train,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,

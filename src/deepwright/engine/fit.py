@@ -5,43 +5,32 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Augment, Rows, Sampler
 from deepwright.blocks.logs import LogWriter
-from deepwright.blocks.rates import Rates
-from deepwright.blocks.recompute import keep, recompute
-from deepwright.datapath import Arrays, DataPath
+from deepwright.blocks.recompute import keep
+from deepwright.datapath import DataPath
+from deepwright.engine.assembly import Encoded, assemble, optimizer_of, schedule_of
 from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
-from deepwright.engine.choices import choose, device_of
-from deepwright.engine.feed import Feed
-from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, settle, should_stop
-from deepwright.errors import RecipeError
-from deepwright.families import Draw, RunFacts, Schedule
-from deepwright.model import Model, build_model
+from deepwright.engine.choices import choose
+from deepwright.engine.diagnose import diagnose
+from deepwright.engine.loop import Progress, Score, Task, best_of, loop, settle, should_stop
+from deepwright.engine.profiling import profiled
+from deepwright.errors import Problem
+from deepwright.families import RunFacts
+from deepwright.model import Model
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Training
 
-
-@dataclass
-class Encoded:
-    """Encoded rows of one part of the split."""
-
-    arrays: Arrays
-    targets: Arrays
-    weights: NDArray[np.float32] | None = None
-    draw: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.targets.values())))
+UNPROFILED = 5
+"""Steps before a profile begins."""
 
 
 @dataclass
@@ -100,43 +89,24 @@ def fit(
         RecipeError: The device is not there.
     """
     training = recipe.training
-    device = device_of(training.device)
-    torch.manual_seed(training.seed)
-    model = build_model(recipe, data)
+    task, rates = assemble(recipe, data, train, validation, score)
+    model, average = task.model, task.average
+    task.explain = partial(_explain, task, data)
     _announce_model(model, recipe, listener)
-    model.to(device)
-    rows, held = (Rows(part.arrays, part.targets, part.weights, device) for part in (train, validation))
-    sampler = Sampler(len(rows), training.batch or len(rows), training.seed, train.draw)
-    settings = Settings(
-        steps=training.steps or (training.epochs or 1) * sampler.steps,
-        every=max(1, round(training.evaluate_every * sampler.steps)),
-        epoch=sampler.steps,
-        accumulate=min(training.accumulate or 1, sampler.size),
-        clip=training.clip,
-        l1=training.l1,
-        l2=training.l2,
-    )
-    resize = (1.0, 0.0) if training.resize is None else (training.resize.start, training.resize.until)
-    feed = Feed(rows, sampler, training.seed, _augmentations(recipe, data), training.mixup, training.cutmix, resize)
-    average = training.average.build() if training.average is not None else None
-    rates = Rates(model, model.parts(), training.rates)
-    task = Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None)
-    if training.gradient_checkpointing:
-        for group in model.groups:
-            recompute(model.parts()[group])
     threads = torch.get_num_threads()
     recipe, table = choose(recipe, task, directory, listener)
-    optimizer, schedule = _optimizer(recipe, rates), _schedule(recipe)
+    optimizer, schedule = optimizer_of(recipe, rates), schedule_of(recipe)
     saved = load_checkpoint(directory)
     if average is not None:
         average.start(model)
     progress, best, spent = _restore(saved, task, optimizer, listener) if saved else (Progress(), _Best(), 0.0)
-    runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener)
+    runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener, logs)
     facts = RunFacts(logs.stem, recipe.dump(), progress.step)
     with ExitStack() as opened:
         opened.callback(torch.set_num_threads, threads)
         runner.writers = [opened.enter_context(each.open(logs / each.type_name(), facts)) for each in training.loggers]
-        runner.run(loop(task, optimizer, schedule, progress))
+        steps = opened.enter_context(closing(loop(task, optimizer, schedule, progress)))
+        runner.run(steps)
     for group in model.groups:
         keep(model.parts()[group])
     model.requires_grad_(requires_grad=True)
@@ -165,6 +135,7 @@ class _Runner:
     directory: Path
     spent: float
     listener: Listener
+    logs: Path
     stopped: str = ""
     writers: list[LogWriter] = field(default_factory=list)
 
@@ -173,8 +144,9 @@ class _Runner:
         start = self.progress.step
         # The recipe counts epochs; between two of them there may be more than one evaluation, or none.
         patience = math.ceil((self.training.patience or 0) / self.training.evaluate_every)
-        if not should_stop(self.progress.scores, patience):
-            for progress in steps:
+        stopped = should_stop(self.progress.scores, patience)
+        with ExitStack() as profiling:
+            for progress in () if stopped else steps:
                 now = time.monotonic()
                 if progress.evaluated:
                     self._keep_best()
@@ -185,6 +157,7 @@ class _Runner:
                 if progress.evaluated or now - told >= 0.2:
                     told = now
                     self._tell(now - began, progress.step - start)
+                self._profile(progress.step - start, profiling)
                 if progress.evaluated and should_stop(progress.scores, patience):
                     break
         self.seconds = self.spent + time.monotonic() - began
@@ -199,6 +172,14 @@ class _Runner:
             self.best.score = score
             self.best.weights = {name: value.detach().clone() for name, value in self.task.weights.items()}
 
+    def _profile(self, done: int, profiling: ExitStack) -> None:
+        """Begin and end the profile of steps that the recipe asks for, the first ones left out: they pay for what is set up."""
+        if self.training.profile and done == UNPROFILED:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            profiling.enter_context(profiled(self.task.feed.rows.device, self.logs, self.listener))
+        if self.training.profile and done == UNPROFILED + self.training.profile:
+            profiling.close()
+
     def _log(self) -> None:
         record = self.progress.history[-1]
         for writer in self.writers:
@@ -206,7 +187,7 @@ class _Runner:
 
     def save(self, seconds: float) -> None:
         """Write a checkpoint of all that the rest of the run depends on."""
-        settle(self.progress, self.optimizer)
+        settle(self.task, self.progress, self.optimizer)
         save_checkpoint(
             self.directory,
             {
@@ -252,6 +233,13 @@ class _Runner:
         )
 
 
+def _explain(task: Task, data: DataPath, step: int, lr: float) -> Problem:
+    """Make the batch of a bad step once more, and look where its loss stops being finite."""
+    feed, settings = task.feed, task.settings
+    batch = feed.take(step - 1, settings.steps)
+    return diagnose(task.model, batch, settings.precision, data.facts(), step=step, lr=lr, index=feed.sampler(step - 1))
+
+
 def _announce_model(model: Model, recipe: Recipe, listener: Listener) -> None:
     count = sum(p.numel() for p in model.parameters())
     encoders = sorted(
@@ -262,38 +250,6 @@ def _announce_model(model: Model, recipe: Recipe, listener: Listener) -> None:
     listener(
         Event("model", f"{' + '.join(encoders)}{members}, {size} parameters", values={"parameters": count, "encoders": encoders})
     )
-
-
-def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
-    """Return one change for each picture input: its declared augmentations, one after the other."""
-    found: dict[str, Augment] = {}
-    for group, facts in data.facts().items():
-        parts = getattr(recipe.inputs.get(group), "augment", None)
-        if facts.image is None or not parts:
-            continue
-        changes = [part.build(facts.image) for part in parts]
-
-        def change(picture: Tensor, draw: Draw, changes: list[Augment] = changes) -> Tensor:
-            for each in changes:
-                picture = each(picture, draw)
-            return picture
-
-        found[f"{group}.image"] = change
-    return found
-
-
-def _optimizer(recipe: Recipe, rates: Rates) -> torch.optim.Optimizer:
-    """Build the optimizer; each part has its own rate, and biases, normalisations and embeddings do not decay."""
-    part = recipe.training.optimizer
-    if part is None:
-        raise RecipeError("E105", "no optimizer is declared", where="training.optimizer")
-    return part.build(rates.groups(part.weight_decay))
-
-
-def _schedule(recipe: Recipe) -> Schedule:
-    if recipe.training.schedule is None:
-        raise RecipeError("E105", "no schedule is declared", where="training.schedule")
-    return recipe.training.schedule
 
 
 def _restore(

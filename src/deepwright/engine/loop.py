@@ -8,7 +8,7 @@ of the seed and the step, and the only other randomness, dropout's, is torch's d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from deepwright.blocks.averaging import Averager, swap
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.targets import weight
 from deepwright.engine.feed import Feed
-from deepwright.errors import TrainingError
+from deepwright.errors import Problem, TrainingError
 from deepwright.families import Schedule
 from deepwright.model import Model
 
@@ -68,20 +68,27 @@ class Progress:
         step: Steps done.
         history: One record an evaluation: step, losses, figures, learning rate.
         loss_sum: Sum of the training losses since the last evaluation.
-        unread: The losses of the last steps, not yet looked at.
+        unread: The last steps, from 1, and their losses, not yet looked at.
         evaluated: Whether this step ended with an evaluation.
     """
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     loss_sum: float = 0.0
-    unread: list[Tensor] = field(default_factory=list)
+    unread: list[tuple[int, Tensor]] = field(default_factory=list)
     evaluated: bool = False
 
     @property
     def scores(self) -> list[float]:
         """The validation scores so far; higher is better."""
         return [record["score"] for record in self.history]
+
+
+def unexplained(step: int, lr: float) -> Problem:
+    """Return the problem of a loss that is not finite, nothing else being known of it."""
+    return Problem(
+        "E401", f"the loss is not finite at step {step:,}", got=f"learning rate {lr:.3g}", fix="lower training.optimizer.lr"
+    )
 
 
 @dataclass
@@ -97,6 +104,7 @@ class Task:
         forward: The model's forward pass, compiled or as it is.
         average: What keeps an average of the weights, which is evaluated instead of them.
         rates: What is frozen, and until when.
+        explain: Says why the loss of a step (from 1), at a learning rate, is not finite.
     """
 
     model: Model
@@ -107,6 +115,7 @@ class Task:
     forward: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     average: Averager | None = None
     rates: Rates | None = None
+    explain: Callable[[int, float], Problem] = unexplained
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -114,7 +123,7 @@ class Task:
         return self.model.state_dict() if self.average is None else self.average.weights(self.model)
 
 
-def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progress: Progress) -> Iterator[Progress]:
+def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progress: Progress) -> Generator[Progress, None, None]:
     """Train the task's model in place from ``progress`` on, and yield the progress after every step.
 
     Raises:
@@ -131,7 +140,9 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
             task.rates.freeze(progress.step / settings.epoch)
 
         optimizer.zero_grad(set_to_none=True)
-        progress.unread.append(backward(task, batch))
+        progress.unread.append((progress.step + 1, backward(task, batch)))
+        if len(progress.unread) >= look_every:
+            settle(task, progress, optimizer)
         if settings.clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         optimizer.step()
@@ -140,9 +151,8 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
         if task.average is not None:
             task.average.update(model, progress.step, settings.steps)
         progress.evaluated = progress.step % settings.every == 0 or progress.step == settings.steps
-        if progress.evaluated or len(progress.unread) >= look_every:
-            settle(progress, optimizer)
         if progress.evaluated:
+            settle(task, progress, optimizer)
             since = progress.step - (progress.history[-1]["step"] if progress.history else 0)
             with _averaged(task):
                 figures = task.score(predictions(task, task.validation))
@@ -210,7 +220,7 @@ def batch_loss(task: Task, batch: Batch, totals: Sequence[Mapping[str, Tensor]] 
     return total if batch.other is None else batch.share * total + (1 - batch.share) * side(batch.other, 1)
 
 
-def settle(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
+def settle(task: Task, progress: Progress, optimizer: torch.optim.Optimizer) -> None:
     """Look at the losses of the last steps and add them up.
 
     Raises:
@@ -218,17 +228,12 @@ def settle(progress: Progress, optimizer: torch.optim.Optimizer) -> None:
     """
     if not progress.unread:
         return
-    values = torch.stack(progress.unread).tolist() if len(progress.unread) > 1 else [progress.unread[0].item()]
-    first = progress.step - len(values) + 1
+    steps, losses = zip(*progress.unread, strict=True)
     progress.unread.clear()
-    for step, value in enumerate(values, start=first):
+    values = [losses[0].item()] if len(losses) == 1 else torch.stack(losses).tolist()
+    for step, value in zip(steps, values, strict=True):
         if not math.isfinite(value):
-            raise TrainingError(
-                "E401",
-                f"the loss became {value} at step {step:,}",
-                got=f"learning rate {optimizer.param_groups[0]['lr']:.3g}",
-                fix="lower training.optimizer.lr, or set training.clip: 1.0; `deepwright inspect` shows extreme values",
-            )
+            raise TrainingError.of([task.explain(step, optimizer.param_groups[0]["lr"])])
         progress.loss_sum += value
 
 

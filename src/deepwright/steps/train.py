@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from deepwright import metrics
 from deepwright.bundle import check_target, versions, writing
-from deepwright.defaults import target_feature
 from deepwright.errors import ExportError, RecipeError, UsageError, need
-from deepwright.preparation import Part, Prepared, load_tables, prepare
+from deepwright.preparation import Part, Prepared, open_tables, prepare
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Recipe
 from deepwright.reporting.summary import headline, worst_rows
@@ -69,28 +68,13 @@ def train(
     began = time.monotonic()
     if out is not None:
         check_target(out, overwrite=overwrite)
-    table, held, test_name, recipe = _tables(recipe, table)
-    recipe = _with_targets(recipe, table, target or [])
+    table, held, test_name, recipe = open_tables(recipe, table, target or [])
     out = out or _free_name(next(iter(recipe.outputs), "model"))
     prepared = prepare(recipe, table, held, test_name, listener)
     _tell_data(prepared, len(table), time.monotonic() - began, listener)
     with _work_directory(out, prepared) as work:
         _train_and_write(prepared, work, out, overwrite=overwrite, began=began, listener=listener)
     return out
-
-
-def _tables(recipe: Recipe, table: Table | None) -> tuple[Table, Table | None, str, Recipe]:
-    if table is None:
-        return load_tables(recipe)
-    from deepwright.datapath import tidied
-
-    held = tidied(recipe, recipe.data.test.read()) if recipe.data.test is not None else None
-    return tidied(recipe, table), held, held.name if held is not None else "test rows of the split", recipe
-
-
-def _with_targets(recipe: Recipe, table: Table, target: list[str]) -> Recipe:
-    inferred = {name: target_feature(table, name)[0] for name in target if name not in recipe.outputs}
-    return recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
 
 
 def _free_name(name: str) -> Path:
@@ -136,7 +120,8 @@ def _work_directory(out: Path, prepared: Prepared) -> Iterator[Path]:
 
 
 def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bool, began: float, listener: Listener) -> None:
-    from deepwright.engine.fit import Encoded, fit
+    from deepwright.engine.assembly import Encoded
+    from deepwright.engine.fit import fit
 
     train, validation = (
         Encoded(part.arrays, part.targets, part.weights, draw)

@@ -1,0 +1,109 @@
+"""From a resolved recipe and encoded rows to what the loop works on (floor 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepwright.batches import Augment, Rows, Sampler
+from deepwright.blocks.rates import Rates
+from deepwright.blocks.recompute import recompute
+from deepwright.datapath import Arrays, DataPath
+from deepwright.engine.choices import device_of
+from deepwright.engine.feed import Feed
+from deepwright.engine.loop import Score, Settings, Task
+from deepwright.errors import RecipeError
+from deepwright.families import Draw, Schedule
+from deepwright.model import build_model
+from deepwright.recipe import Recipe
+
+
+@dataclass
+class Encoded:
+    """Encoded rows of one part of the split."""
+
+    arrays: Arrays
+    targets: Arrays
+    weights: NDArray[np.float32] | None = None
+    draw: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.targets.values())))
+
+
+def assemble(recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded, score: Score) -> tuple[Task, Rates]:
+    """Build the model, from the recipe's seed, and all that its steps need.
+
+    Args:
+        recipe: The resolved recipe.
+        data: What was learnt from the training rows.
+        train: Encoded training rows.
+        validation: Encoded rows that choose the best weights.
+        score: From validation predictions to figures.
+
+    Returns:
+        The task, and the learning rates of its parts.
+
+    Raises:
+        RecipeError: The device is not there, or parts do not fit.
+    """
+    training = recipe.training
+    device = device_of(training.device)
+    torch.manual_seed(training.seed)
+    model = build_model(recipe, data).to(device)
+    rows, held = (Rows(part.arrays, part.targets, part.weights, device) for part in (train, validation))
+    sampler = Sampler(len(rows), training.batch or len(rows), training.seed, train.draw)
+    settings = Settings(
+        steps=training.steps or (training.epochs or 1) * sampler.steps,
+        every=max(1, round(training.evaluate_every * sampler.steps)),
+        epoch=sampler.steps,
+        accumulate=min(training.accumulate or 1, sampler.size),
+        clip=training.clip,
+        l1=training.l1,
+        l2=training.l2,
+    )
+    resize = (1.0, 0.0) if training.resize is None else (training.resize.start, training.resize.until)
+    feed = Feed(rows, sampler, training.seed, _augmentations(recipe, data), training.mixup, training.cutmix, resize)
+    average = training.average.build() if training.average is not None else None
+    rates = Rates(model, model.parts(), training.rates)
+    if training.gradient_checkpointing:
+        for group in model.groups:
+            recompute(model.parts()[group])
+    return Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None), rates
+
+
+def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
+    """Return one change for each picture input: its declared augmentations, one after the other."""
+    found: dict[str, Augment] = {}
+    for group, facts in data.facts().items():
+        parts = getattr(recipe.inputs.get(group), "augment", None)
+        if facts.image is None or not parts:
+            continue
+        changes = [part.build(facts.image) for part in parts]
+
+        def change(picture: Tensor, draw: Draw, changes: list[Augment] = changes) -> Tensor:
+            for each in changes:
+                picture = each(picture, draw)
+            return picture
+
+        found[f"{group}.image"] = change
+    return found
+
+
+def optimizer_of(recipe: Recipe, rates: Rates) -> torch.optim.Optimizer:
+    """Build the optimizer; each part has its own rate, and biases, normalisations and embeddings do not decay."""
+    part = recipe.training.optimizer
+    if part is None:
+        raise RecipeError("E105", "no optimizer is declared", where="training.optimizer")
+    return part.build(rates.groups(part.weight_decay))
+
+
+def schedule_of(recipe: Recipe) -> Schedule:
+    """Return the schedule of a resolved recipe."""
+    if recipe.training.schedule is None:
+        raise RecipeError("E105", "no schedule is declared", where="training.schedule")
+    return recipe.training.schedule
