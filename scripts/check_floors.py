@@ -19,7 +19,8 @@ FAMILIES = (
     "sources", "features", "encoders", "fusions", "heads", "losses", "layers", "optimizers", "schedules", "augmentations",
 )  # fmt: skip
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "progress"),
+    ("errors", "progress", "machine"),
+    ("store",),
     ("console",),
     ("parts",),
     ("families", "mappings"),
@@ -28,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("frames",),
     ("casting",),
     ("table",),
-    ("pictures",),
+    ("pictures", "scan"),
     ("files",),
     ("text", "layout"),
     ("delimited", "encoding", "expressions", "kinds"),
@@ -43,6 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("datapath",),
     ("defaults",),
     ("preparation",),
+    ("streaming",),
     ("model", "batches", "runtime"),
     ("engine",),
     ("opening",),

@@ -12,6 +12,7 @@ from deepwright.errors import DataError
 from deepwright.families import Source
 from deepwright.files import find, holds, members, name_of, read_bytes, source_line, suffix_of
 from deepwright.frames import Note, plain
+from deepwright.scan import Scan
 from deepwright.table import Table
 
 _SUFFIXES = (".parquet", ".pq")
@@ -68,11 +69,28 @@ class Parquet(Source):
         frame, notes = plain(pl.concat(frames))
         if frame.is_empty():
             raise DataError("E206", "the file holds no rows", where=self.path)
-        if test:
-            fix = source_line("parquet", self.path, split="test").replace("data: {source: ", "data: {test: ")
-            notes.append(Note("held_out", f"{len(test)} test files lie beside and were not read; they are   {fix}"))
+        notes += self._aside(test)
         place, _ = find(self.path)
         return Table(frame, Path(self.path).name, tuple(notes), str(place if place.is_dir() else place.parent))
+
+    def scan(self) -> Scan | None:
+        """Return the rows as a scan, unless they are packed in an archive or compressed, or have nested columns.
+
+        Raises:
+            DataError: A file is missing (E200) or unreadable, or the files have different columns (E217).
+        """
+        paths, test = self._files()
+        places = [find(path) for path in paths]
+        if not places or any(member or not place.is_file() or place.suffix.lower() not in _SUFFIXES for place, member in places):
+            return None
+        place, _ = find(self.path)
+        base = str(place if place.is_dir() else place.parent)
+        scan = Scan.of(tuple(place for place, _ in places), Path(self.path).name, tuple(self._aside(test)), base)
+        return None if any(dtype.is_nested() for dtype in scan.schema.values()) else scan
+
+    def _aside(self, test: list[str]) -> list[Note]:
+        fix = source_line("parquet", self.path, split="test").replace("data: {source: ", "data: {test: ")
+        return [Note("held_out", f"{len(test)} test files lie beside and were not read; they are   {fix}")] if test else []
 
     def held_out(self) -> Parquet | None:
         """Return the source of the test files beside the training files, if there are any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -17,14 +18,18 @@ from numpy.typing import NDArray
 
 from deepwright import metrics
 from deepwright.bundle import check_target, versions, writing
+from deepwright.datapath import tidied
 from deepwright.defaults import target_feature
 from deepwright.errors import ExportError, RecipeError, UsageError, need
-from deepwright.preparation import Part, Prepared, load_tables, prepare
+from deepwright.preparation import Part, Prepared, held_out_rows, load_tables, open_scan, prepare, taken_notes
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Recipe
 from deepwright.reporting.summary import headline, worst_rows
 from deepwright.reporting.training import ColumnLine, NoteLine, TrainingReport, training_html
 from deepwright.runtime import Outputs
+from deepwright.scan import Scan
+from deepwright.store import default_store
+from deepwright.streaming import prepare_scan
 from deepwright.table import Table
 
 if TYPE_CHECKING:
@@ -69,11 +74,15 @@ def train(
     began = time.monotonic()
     if out is not None:
         check_target(out, overwrite=overwrite)
-    table, held, test_name, recipe = _tables(recipe, table)
-    recipe = _with_targets(recipe, table, target or [])
-    out = out or _free_name(next(iter(recipe.outputs), "model"))
-    prepared = prepare(recipe, table, held, test_name, listener)
-    _tell_data(prepared, len(table), time.monotonic() - began, listener)
+    scan = open_scan(recipe) if table is None else None
+    if scan is None:
+        table, held, test_name, recipe = _tables(recipe, table)
+        recipe, rows = _with_targets(recipe, table, target or []), len(table)
+        prepared = prepare(recipe, table, held, test_name, listener)
+    else:
+        prepared, rows = _prepared_scan(recipe, scan, target or [], listener), len(scan)
+    out = out or _free_name(next(iter(prepared.recipe.outputs), "model"))
+    _tell_data(prepared, rows, time.monotonic() - began, listener)
     with _work_directory(out, prepared) as work:
         _train_and_write(prepared, work, out, overwrite=overwrite, began=began, listener=listener)
     return out
@@ -82,10 +91,20 @@ def train(
 def _tables(recipe: Recipe, table: Table | None) -> tuple[Table, Table | None, str, Recipe]:
     if table is None:
         return load_tables(recipe)
-    from deepwright.datapath import tidied
-
     held = tidied(recipe, recipe.data.test.read()) if recipe.data.test is not None else None
     return tidied(recipe, table), held, held.name if held is not None else "test rows of the split", recipe
+
+
+def _prepared_scan(recipe: Recipe, scan: Scan, target: list[str], listener: Listener) -> Prepared:
+    """Prepare rows that stay on disk."""
+    declared = recipe.data.test
+    recipe, held, name = held_out_rows(recipe)
+    if recipe.data.test is not declared:
+        scan = dataclasses.replace(scan, notes=taken_notes(scan.notes))
+    if target:
+        recipe = _with_targets(recipe, tidied(recipe, scan.sample()), target)
+    listener(Event("data", f"{len(scan):,} rows are streamed from disk, one column at a time"))
+    return prepare_scan(recipe, scan, held, name, default_store(), listener)
 
 
 def _with_targets(recipe: Recipe, table: Table, target: list[str]) -> Recipe:
