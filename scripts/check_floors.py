@@ -46,6 +46,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("preparation",),
     ("streaming",),
     ("model", "batches", "runtime"),
+    ("blockwise",),
     ("engine",),
     ("opening",),
     ("reporting",),

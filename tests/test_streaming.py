@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+import torch
+
+from deepwright import blockwise
+from deepwright.batches import Rows
 
 from deepwright.errors import DataError, RecipeError
 from deepwright.preparation import load_tables, prepare
@@ -100,3 +104,83 @@ def test_what_is_learnt_and_encoded_is_equal_to_the_last_bit(folder, tmp_path, d
         assert one.weights is None or np.array_equal(one.weights, other.weights)
     told = {(note.what, note.text) for note in a.notes} - {(note.what, note.text) for note in b.notes}
     assert {what for what, _ in told} <= {"strip", "missing_marker"}  # counted over the columns that are used only
+
+
+# Training from the store --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of a few rows and windows of a few blocks, so that small data have many."""
+    monkeypatch.setattr(blockwise, "BLOCK_BYTES", 12 * 7)
+    monkeypatch.setattr(blockwise, "WINDOW_BYTES", 12 * 7 * 5)
+
+
+def stored_rows(tmp_path, rows=500, weights=None):
+    """Stored and resident rows of 12 bytes with the row's number in every value."""
+    numbers = np.arange(rows, dtype=np.float32)
+    arrays = {"tabular.numbers": np.stack([numbers, -numbers], axis=1)}
+    store = Store(tmp_path / "store")
+    with store.writing("entry") as writer:
+        writer.put("tabular.numbers", arrays["tabular.numbers"])
+        writer.put("target y", np.arange(rows, dtype=np.int32))
+    stored = store.get("entry")
+    targets = {"y": np.arange(rows, dtype=np.int32)}
+    return blockwise.open_rows(arrays, targets, weights, stored=stored), Rows(arrays, targets, weights)
+
+
+def same(a, b):
+    pairs = [(a.arrays, b.arrays), (a.targets, b.targets), ({"w": a.rows}, {"w": b.rows})]
+    return all(list(x) == list(y) and all(x[k] is y[k] or torch.equal(x[k], y[k]) for k in x) for x, y in pairs)
+
+
+@pytest.mark.parametrize(("rows", "size"), [(500, 16), (500, 90), (7, 7), (501, 500), (3, 16)])
+def test_an_epoch_holds_every_row_once_and_batches_are_those_of_resident_rows(tmp_path, small_blocks, rows, size):
+    stored, resident = stored_rows(tmp_path, rows, np.arange(rows, dtype=np.float32))
+    sampler = blockwise.open_sampler(stored, size, seed=3)
+    assert (sampler.steps, sampler.size) == (max(1, rows // min(size, rows)), min(size, rows))
+    epochs = []
+    for epoch in range(3):
+        seen = [sampler(epoch * sampler.steps + step) for step in range(sampler.steps)]
+        for index in seen:
+            assert same(stored.take(index), resident.take(index))
+        epochs.append(torch.cat(seen))
+        assert len(epochs[-1].unique()) == sampler.steps * sampler.size
+    assert rows < 10 or not torch.equal(epochs[0], epochs[1])
+
+
+def test_the_order_depends_on_seed_and_step_alone(tmp_path, small_blocks):
+    stored, resident = stored_rows(tmp_path)
+    sampler = blockwise.open_sampler(stored, 16, seed=3)
+    through = {step: sampler(step).clone() for step in range(70)}
+    for step in (69, 3, 31, 30, 0, 68):  # as after a resume, in any order
+        assert torch.equal(blockwise.open_sampler(stored, 16, seed=3)(step), through[step])
+        assert torch.equal(sampler(step), through[step])
+        assert same(stored.take(sampler(step)), resident.take(through[step]))
+    assert not torch.equal(blockwise.open_sampler(stored, 16, seed=4)(0), through[0])
+
+
+def test_rows_of_many_blocks_meet_in_a_window(tmp_path, small_blocks):
+    stored, _ = stored_rows(tmp_path)
+    sampler = blockwise.open_sampler(stored, 16, seed=0)
+    index = torch.cat([sampler(step) for step in range(2)])
+    assert len((index // stored.block).unique()) == stored.window  # shuffled together
+    assert not torch.equal(index.sort().values, index)
+
+
+def test_any_rows_can_be_taken_and_all_in_order(tmp_path, small_blocks):
+    stored, resident = stored_rows(tmp_path)
+    draw = torch.Generator().manual_seed(0)
+    blockwise.open_sampler(stored, 16, seed=0)
+    for _ in range(40):
+        index = torch.randint(len(resident), (20,), generator=draw)
+        assert same(stored.take(index), resident.take(index))
+    assert all(same(a, b) for a, b in zip(stored.slices(33), resident.slices(33), strict=True))
+    assert {k: (v.shape, v.dtype) for k, v in stored.arrays.items()} == {k: (v.shape, v.dtype) for k, v in resident.arrays.items()}
+
+
+def test_an_entry_that_leaves_the_store_is_read_on(tmp_path, small_blocks):
+    stored, resident = stored_rows(tmp_path)
+    Store(tmp_path / "store").clear()
+    index = torch.arange(100, 130)
+    assert same(stored.take(index), resident.take(index))

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from deepwright.clean import CleanState, drop_rows, fit_clean
+from deepwright.clean import CleanState, drop_rows, fit_clean, state_notes
 from deepwright.datapath import TABULAR, Arrays, DataPath, missing_targets, prepared, tidied
 from deepwright.defaults import resolve_network
 from deepwright.derive import needed_columns
@@ -252,7 +252,7 @@ def _write(recipe: Recipe, scan: Scan, sides: _Sides, writer: EntryWriter) -> No
             _interleave(writer, f"{group}.{key}", [learnt[n].arrays[key] for n in names if key in learnt[n].arrays])
     for name in recipe.outputs:
         _interleave(writer, f"target {name}", [learnt[name].arrays["target"]])
-    notes = summed(note for column in learnt.values() for note in column.notes)
+    notes = [*summed(note for column in learnt.values() for note in column.notes), *state_notes(clean)]
     writer.facts |= {"states": data.dump(), "notes": [dataclasses.asdict(note) for note in notes]}
 
 
