@@ -22,7 +22,7 @@ from pathlib import Path
 FILE_ROWS = 500_000
 RECIPE = {
     "outputs": {"y": "binary"},
-    "tabular": {"type": "mlp", "width": 64, "depth": 2},
+    "tabular": {"type": "mlp", "hidden": [64, 64]},
     "training": {"epochs": 1, "batch": 1024, "precision": "fp32", "optimizer": {"type": "adamw", "lr": 2e-3}},
 }
 
@@ -52,3 +52,114 @@ def generate(folder: Path, rows: int) -> int:
         frame = pl.DataFrame(columns).drop([f"_{i}" for i in range(2)]).with_columns(y=pl.Series(y.astype(np.int8)))
         frame.write_parquet(folder / f"part-{part:04}.parquet", compression="zstd", compression_level=1, row_group_size=125_000)
     return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def measure(folder: Path, cache: Path) -> dict[str, float]:
+    """Encode the rows and train one epoch, in this process, and return the figures."""
+    import os
+
+    os.environ["DEEPWRIGHT_CACHE"] = str(cache)
+    import torch
+
+    from deepwright.blocks.decay import weight_decay_groups
+    from deepwright.blockwise import open_rows, open_sampler
+    from deepwright.engine.loop import Settings, Task, loop
+    from deepwright.engine.loop import Progress as Steps
+    from deepwright.model import build_model
+    from deepwright.preparation import open_scan
+    from deepwright.progress import silent
+    from deepwright.recipe import Recipe
+    from deepwright.store import default_store
+    from deepwright.streaming import prepare_scan
+
+    imported = peak()
+    recipe = Recipe.parse({**RECIPE, "data": {"source": str(folder), "stream": True}})
+    began = time.perf_counter()
+    scan = open_scan(recipe)
+    prepared = prepare_scan(recipe, scan, None, "", default_store(), silent)
+    encoded = time.perf_counter() - began
+    after = peak()
+    train, held, training = prepared.train, prepared.validation, prepared.recipe.training
+    model = build_model(prepared.recipe, prepared.data)
+    rows = open_rows(train.arrays, train.targets, train.weights, "cpu", train.stored)
+    sampler = open_sampler(rows, training.batch, training.seed)
+    settings = Settings(sampler.steps, training.batch, sampler.steps)
+    validation = open_rows(held.arrays, held.targets)
+    losses: list[float] = []
+
+    def score(outputs):
+        target = held.targets["y"]
+        losses.append(float(((outputs["y"].reshape(len(target), -1)[:, -1] > 0.5) == target).mean()))
+        return {"score": losses[-1]}
+
+    task = Task(model, rows, validation, sampler, score, settings)
+    optimizer = training.optimizer.build(weight_decay_groups(model, training.optimizer.weight_decay))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    began = time.perf_counter()
+    for _ in loop(task, optimizer, training.schedule, Steps()):
+        pass
+    epoch = time.perf_counter() - began
+    began = time.perf_counter()
+    prepare_scan(recipe, scan, None, "", default_store(), silent)
+    return {
+        "rows": len(scan),
+        "bytes": sum(file.stat().st_size for file in folder.iterdir()),
+        "encode_seconds": encoded,
+        "epoch_seconds": epoch,
+        "again_seconds": time.perf_counter() - began,
+        "accuracy": losses[-1],
+        "imports_mb": imported,
+        "encode_peak_mb": after,
+        "peak_mb": peak(),
+    }
+
+
+def peak() -> float:
+    """Return the peak resident memory of this process in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("directory", nargs="?", type=Path)
+    parser.add_argument("--rows", type=float, nargs="+", default=[1e6, 3e6, 10e6])
+    parser.add_argument("--keep", action="store_true", help="keep the generated files")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one is not None:
+        print(json.dumps(measure(arguments.one, arguments.directory)))
+        return
+    root = arguments.directory or Path(tempfile.mkdtemp())
+    results: list[dict[str, float]] = []
+    for rows in map(int, arguments.rows):
+        folder, cache = root / str(rows), root / f"cache-{rows}"
+        if not folder.exists():
+            generate(folder, rows)
+        command = [sys.executable, __file__, str(cache), "--one", str(folder)]
+        found = subprocess.run(command, check=True, capture_output=True, text=True)
+        results.append(json.loads(found.stdout.splitlines()[-1]))
+        shutil.rmtree(cache, ignore_errors=True)
+        if not arguments.keep:
+            shutil.rmtree(folder)
+        report(results[-1], results[0])
+    if arguments.out:
+        arguments.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+def report(found: dict[str, float], first: dict[str, float]) -> None:
+    rates = {key: found["rows"] / found[f"{key}_seconds"] for key in ("encode", "epoch", "again")}
+    growth = {key: first["rows"] / first[f"{key}_seconds"] / rates[key] for key in ("encode", "epoch")}
+    print(
+        f"{found['rows']:>12,} rows  {found['bytes'] / 1e9:.2f} GB   encode {rates['encode']:>9,.0f} rows/s   "
+        f"epoch {rates['epoch']:>9,.0f} rows/s   from the cache {rates['again']:>11,.0f} rows/s   "
+        f"peak {found['peak_mb']:,.0f} MB (imports {found['imports_mb']:,.0f}, encoding {found['encode_peak_mb']:,.0f})   "
+        f"time a row against the first: encode {growth['encode']:.2f}, epoch {growth['epoch']:.2f}   "
+        f"accuracy {found['accuracy']:.4f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -87,7 +87,11 @@ class StoredRows(Rows):
             coming.result()
         with self._lock:
             if not self._pool or bool((self._place[block] < 0).any()):
-                self._read(block.unique().tolist())
+                blocks = block.unique().tolist()
+                if len(blocks) > 3 * self.window:  # no sampler's index: more than fits into the pool
+                    gathered = self._scattered(index)
+                    return self._batch(gathered, None if self.weights is None else self.weights[index].to(self.device))
+                self._read(blocks)
             local = self._place[block] * self.block + index % self.block
             gathered = [values.index_select(0, local).to(self.device) for values in self._pool]
         return self._batch(gathered, None if self.weights is None else self.weights[index].to(self.device))
@@ -101,6 +105,14 @@ class StoredRows(Rows):
                 file.read(start, part)
             weights = None if self.weights is None else self.weights[start : start + count].to(self.device)
             yield self._batch([part.to(self.device) for part in parts], weights)
+
+    def _scattered(self, index: Tensor) -> list[Tensor]:
+        """Read rows one at a time."""
+        parts = [torch.empty((len(index), *file.shape[1:]), dtype=file.dtype) for file in self._files]
+        for place, row in enumerate(index.tolist()):
+            for file, part in zip(self._files, parts, strict=True):
+                file.read(row, part[place : place + 1])
+        return [part.to(self.device) for part in parts]
 
     def _batch(self, values: list[Tensor], weights: Tensor | None) -> Batch:
         inputs = dict(zip(self._inputs, values, strict=False))

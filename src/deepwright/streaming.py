@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,10 @@ def prepare_scan(recipe: Recipe, scan: Scan, held: Table | None, test_name: str,
     kinds = {name: facts.kind for name, facts in data.target_facts().items()}
     recipe = resolve_network(data.recipe, len(sides.train), kinds)
     data = dataclasses.replace(data, recipe=recipe)
-    validation, test = (encoded(data, _resident(recipe, scan, rows)) for rows in (sides.validation, sides.test))
+    kept = _resident(recipe, scan, np.concatenate([sides.validation, sides.test]))
+    count = len(sides.validation)
+    validation = encoded(data, kept.with_frame(kept.frame[:count]))
+    test = encoded(data, kept.with_frame(kept.frame[count:])) if len(sides.test) else None
     if held is not None:
         notes += [Note(note.what, f"{held.name}: {note.text}", note.count, note.column) for note in held.notes]
         check_labels(data, None, held)
@@ -86,7 +89,7 @@ def prepare_scan(recipe: Recipe, scan: Scan, held: Table | None, test_name: str,
     balance(recipe, data, train)
     for note in notes:
         listener(Event("clean", note.text, values={"what": note.what, "count": note.count, "column": note.column}))
-    return Prepared(recipe, data, train, validation, test if len(test) else None, test_name, None, notes, columns, digest)
+    return Prepared(recipe, data, train, validation, test, test_name, None, notes, columns, digest)
 
 
 def _check_streamable(recipe: Recipe, held: Table | None) -> None:
@@ -232,12 +235,22 @@ def _write(recipe: Recipe, scan: Scan, sides: _Sides, writer: EntryWriter) -> No
     problems: list[Problem] = []
     learnt: dict[str, _Column] = {}
     features = {**recipe.inputs, **recipe.outputs}
-    with ThreadPoolExecutor(workers(recipe)) as pool:
+    with ThreadPoolExecutor(workers(recipe)) as pool, ThreadPoolExecutor(1) as background:
+        writing: Future[None] | None = None  # one column is encoded while the next one is read and learnt from
         for name, feature in features.items():
             try:
-                learnt[name] = _learn(recipe, scan, sides.train, name, feature, writer.scratch / f"column-{len(learnt)}", pool)
+                learnt[name], column = _learn(recipe, scan, sides.train, name, feature)
             except DeepwrightError as error:
                 problems += error.problems
+                continue
+            if writing is not None:
+                writing.result()
+            if not problems:
+                place = writer.scratch / f"column-{len(learnt)}"
+                writing = background.submit(_encode, learnt[name], column, feature, name in recipe.outputs, place, pool)
+            del column
+        if writing is not None:
+            writing.result()
         if recipe.data.weight is not None:
             name = recipe.data.weight
             weights = row_weights(name, Table(tidied(recipe, scan.read([name])).frame[sides.train], scan.name))
@@ -256,10 +269,8 @@ def _write(recipe: Recipe, scan: Scan, sides: _Sides, writer: EntryWriter) -> No
     writer.facts |= {"states": data.dump(), "notes": [dataclasses.asdict(note) for note in notes]}
 
 
-def _learn(
-    recipe: Recipe, scan: Scan, rows: Indices, name: str, feature: Feature, place: Path, pool: ThreadPoolExecutor
-) -> _Column:
-    """Fit one feature to the training rows, and encode them into files at ``place``."""
+def _learn(recipe: Recipe, scan: Scan, rows: Indices, name: str, feature: Feature) -> tuple[_Column, pl.Series]:
+    """Fit one feature to the training rows, and return what it learnt and the rows, ready to be encoded."""
     part = _recipe_of(recipe, name)
     whole = tidied(part, scan.read(_needs(recipe, name)[0]))
     table = whole.with_frame(whole.frame[rows])
@@ -273,13 +284,15 @@ def _learn(
         # Of the training rows alone nobody knows the numbers: an error of all rows tells the true places.
         prepared(part, fit_clean(whole, part.data.clean, _types(recipe)), whole, outputs=True)
         raise
-    del whole, table
-    column = ready.frame[name]
-    made = _Column(state, clean, notes=list(ready.notes))
+    return _Column(state, clean, notes=list(ready.notes)), ready.frame[name]
+
+
+def _encode(made: _Column, column: pl.Series, feature: Feature, output: bool, place: Path, pool: ThreadPoolExecutor) -> None:
+    """Encode the rows of one feature into files at ``place``, a slice at a time."""
 
     def encode(start: int) -> Arrays:
         some = column[start : start + _SLICE]
-        return {"target": feature.target(some, state)} if name in recipe.outputs else dict(feature.encode(some, state))
+        return {"target": feature.target(some, made.state)} if output else dict(feature.encode(some, made.state))
 
     for arrays in _ahead(pool, encode, range(0, len(column), _SLICE)):
         for key, array in arrays.items():
@@ -288,7 +301,6 @@ def _learn(
             made.arrays[key].append(array)
     for each in made.arrays.values():
         each.close()
-    return made
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Any, items: Iterable[int]) -> Iterator[Any]:
