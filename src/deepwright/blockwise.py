@@ -86,14 +86,13 @@ class StoredRows(Rows):
         if coming is not None and (not self._pool or bool((self._place[block] < 0).any())):
             coming.result()
         with self._lock:
-            if not self._pool or bool((self._place[block] < 0).any()):
-                blocks = block.unique().tolist()
-                if len(blocks) > 3 * self.window:  # no sampler's index: more than fits into the pool
-                    gathered = self._scattered(index)
-                    return self._batch(gathered, None if self.weights is None else self.weights[index].to(self.device))
+            blocks = np.unique(block.numpy()).tolist() if not self._pool or bool((self._place[block] < 0).any()) else []
+            if len(blocks) > 3 * self.window:  # no sampler's index: more than the pool holds
+                gathered = self._scattered(index)
+            else:
                 self._read(blocks)
-            local = self._place[block] * self.block + index % self.block
-            gathered = [values.index_select(0, local).to(self.device) for values in self._pool]
+                local = self._place[block] * self.block + index % self.block
+                gathered = [values.index_select(0, local).to(self.device) for values in self._pool]
         return self._batch(gathered, None if self.weights is None else self.weights[index].to(self.device))
 
     def slices(self, size: int) -> Iterator[Batch]:
@@ -167,7 +166,7 @@ class _ArrayFile:
 
     def read(self, start: int, rows: Tensor) -> None:
         """Fill ``rows``, contiguous on the CPU, from row ``start`` on."""
-        view = memoryview(rows.reshape(-1).view(torch.uint8).numpy())
+        view = memoryview(rows.reshape(-1).view(torch.uint8).numpy().data)
         with self._lock:
             self._file.seek(self._start + start * self.row_bytes)
             while len(view):

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from deepwright.caching import encode_cached, encode_stored, too_large
 from deepwright.clean import CleanState, drop_rows, fit_clean
 from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
 from deepwright.defaults import resolve_columns, resolve_network
@@ -22,12 +23,12 @@ from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
 from deepwright.families import TargetFacts
 from deepwright.findings import unseen_labels
-from deepwright.progress import Event, Listener
+from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Clean, Recipe
 from deepwright.scan import Scan
 from deepwright.selection import select_columns
 from deepwright.split import split_rows
-from deepwright.store import Stored
+from deepwright.store import Store, Stored
 from deepwright.table import Note, Table, fingerprint
 
 LEAST_ROWS = 10
@@ -89,21 +90,12 @@ def open_scan(recipe: Recipe) -> Scan | None:
     """Return the training rows as a scan if they are to be streamed, else nothing.
 
     Raises:
-        DataError: Streaming is declared, and the source cannot do it (E241), or a file is missing or unreadable.
+        DataError: A file is missing or unreadable.
     """
     source, stream = recipe.data.source, recipe.data.stream
     if source is None or stream is False:
         return None
     scan = source.scan()
-    if stream is True and scan is None:
-        raise DataError(
-            "E241",
-            "the source cannot be streamed",
-            where=f"data.source: {source.path}",
-            got=source.type_name(),
-            expected="Parquet files on the disk, not packed, without nested columns",
-            fix="write the rows as Parquet, or data: {stream: auto}",
-        )
     return scan if scan is not None and (stream is True or scan.large()) else None
 
 
@@ -146,8 +138,18 @@ def taken_notes(notes: Iterable[Note]) -> tuple[Note, ...]:
     return (*(note for note in notes if note.what != "held_out"), told)
 
 
-def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, listener: Listener) -> Prepared:
+def prepare(
+    recipe: Recipe, table: Table, held: Table | None, test_name: str, listener: Listener, store: Store | None = None
+) -> Prepared:
     """Resolve a recipe against tidy tables and encode every part.
+
+    Args:
+        recipe: The recipe.
+        table: The tidy training table.
+        held: The tidy test table, if there is one.
+        test_name: What the test rows are called.
+        listener: Hears of notes.
+        store: Where encoded rows are kept between runs, and training rows that do not fit into memory; ``None``: nowhere.
 
     Raises:
         RecipeError: The recipe does not fit the data.
@@ -171,10 +173,10 @@ def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, li
         check_labels(data, fitting, held)
         held, _ = missing_targets(held, recipe.outputs)
     with _true_places(recipe, whole):
-        train = encoded(data, fitting)
-        validation = encoded(data, table.with_frame(table.frame[validation_rows]))
+        train = encoded(data, fitting, store, listener, train=True)
+        validation = encoded(data, table.with_frame(table.frame[validation_rows]), store, listener)
     notes += [note for note in train.table.notes if note not in notes]
-    test = encoded(data, held) if held is not None else None
+    test = encoded(data, held, store, listener) if held is not None else None
     draw = balance(recipe, data, train)
     for note in notes:
         listener(Event("clean", note.text, values={"what": note.what, "count": note.count, "column": note.column}))
@@ -299,14 +301,48 @@ def _selected(recipe: Recipe, data: DataPath, table: Table, notes: list[Note]) -
     return dataclasses.replace(data, recipe=recipe.replace(inputs=inputs, data=section), inputs=states)
 
 
-def encoded(data: DataPath, table: Table) -> Part:
+def encoded(
+    data: DataPath, table: Table, store: Store | None = None, listener: Listener = silent, *, train: bool = False
+) -> Part:
     """Clean, derive, cast and encode rows whose outputs are known.
 
+    Args:
+        data: What was learnt.
+        table: Tidy rows.
+        store: Where encoded rows are kept between runs.
+        listener: Hears of a store that cannot be written.
+        train: Whether they are training rows, which stay on disk if they are too large for the memory.
+
     Raises:
+        RecipeError: The rows are too large for the memory, and there is no store, or they are to be drawn at random (E241).
         DataError: Values do not fit their columns, or row weights are no weights.
     """
     ready = data.prepare(table, outputs=True)
-    return Part(ready, data.encode(ready), data.targets(ready), row_weights(data.recipe.data.weight, table))
+    weights = row_weights(data.recipe.data.weight, table)
+    if train and too_large(data, ready):
+        stored = encode_stored(data, ready, store)
+        return stored_part(data, stored, ready, weights)
+    return Part(ready, encode_cached(data, ready, store, listener), data.targets(ready), weights)
+
+
+def stored_part(data: DataPath, stored: Stored, table: Table, weights: NDArray[np.float32] | None) -> Part:
+    """Return rows whose inputs and targets are views of an entry of the store.
+
+    Raises:
+        RecipeError: They are to be drawn at random, which rows that are read in blocks cannot be (E241).
+    """
+    if data.recipe.training.balance == "resample":
+        raise RecipeError(
+            "E241",
+            "rows that are read in blocks cannot be drawn",
+            where="training.balance",
+            got="resample",
+            fix="training: {balance: weights}",
+        )
+    groups = tuple(f"{group}." for group in data.groups())
+    arrays = {name: stored.map(name) for name in stored.names if name.startswith(groups)}
+    targets = {name: stored.map(f"target {name}") for name in data.recipe.outputs}
+    return Part(table, arrays, targets, weights, stored)
 
 
 def row_weights(name: str | None, table: Table) -> NDArray[np.float32] | None:

@@ -20,7 +20,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +72,22 @@ class Stored:
         """The size on disk."""
         return sum(int(entry["bytes"]) for entry in self.manifest["arrays"].values())
 
+    @property
+    def rows(self) -> int | None:
+        """The rows of its first array; nothing for a file of another format."""
+        shapes = [entry["shape"] for entry in self.manifest["arrays"].values() if "shape" in entry]
+        return int(shapes[0][0]) if shapes else None
+
+    @property
+    def used(self) -> float:
+        """When it was last used, in seconds since 1970."""
+        try:
+            return (self.path / _MANIFEST).stat().st_mtime
+        except OSError:
+            return 0.0
+
     def file(self, name: str) -> Path:
-        """Return the ``.npy`` file of an array."""
+        """Return the file of an array."""
         return self.path / str(self.manifest["arrays"][name]["file"])
 
     def load(self, name: str) -> NDArray[np.generic]:
@@ -111,7 +125,7 @@ class ArrayWriter:
         block = np.ascontiguousarray(rows, self.dtype)
         if block.shape[1:] != self.shape[1:] or self.written + len(block) > self.shape[0]:
             raise ValueError(f"rows of shape {block.shape} do not fit into {self.shape} after {self.written} rows")
-        data = memoryview(block.reshape(-1).view(np.uint8))
+        data = memoryview(block.reshape(-1).view(np.uint8).data)
         while len(data):
             written = self._file.write(data[:_CHUNK])
             self._digest.update(data[:written])
@@ -145,12 +159,22 @@ class EntryWriter:
         self.facts: dict[str, Any] = {}
         """Plain values to be kept beside the arrays; fill it before the entry is finished."""
         self._writers: dict[str, ArrayWriter] = {}
+        self._others: dict[str, dict[str, Any]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> ArrayWriter:
         """Begin an array; its rows are appended to what this returns."""
-        writer = ArrayWriter(self.scratch / f"{len(self._writers)}.npy", shape, dtype)
+        writer = ArrayWriter(self.scratch / f"{len(self._writers) + len(self._others)}.npy", shape, dtype)
         self._writers[name] = writer
         return writer
+
+    def file(self, name: str, blocks: Iterable[bytes], suffix: str) -> None:
+        """Write a file of another format, such as one that was fetched."""
+        digest, path = hashlib.sha256(), self.scratch / f"{len(self._writers) + len(self._others)}{suffix}"
+        with path.open("wb") as out:
+            for block in blocks:
+                out.write(block)
+                digest.update(block)
+        self._others[name] = {"file": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
     def put(self, name: str, array: NDArray[Any]) -> None:
         """Write a whole array."""
@@ -158,7 +182,7 @@ class EntryWriter:
 
     def finish(self) -> None:
         """Write the manifest: from here on the entry is whole."""
-        arrays = {name: writer.close() for name, writer in self._writers.items()}
+        arrays = {name: writer.close() for name, writer in self._writers.items()} | self._others
         manifest = {"format": FORMAT, "key": self.key, "facts": self.facts, "arrays": arrays}
         (self.scratch / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
@@ -234,7 +258,7 @@ class Store:
     def entries(self) -> list[Stored]:
         """Return all entries, the one used last first."""
         found = [stored for path in self._folders() if (stored := _opened(path)) is not None]
-        return sorted(found, key=lambda stored: (-_used(stored.path), stored.path.name))
+        return sorted(found, key=lambda stored: (-stored.used, stored.path.name))
 
     def clear(self) -> int:
         """Remove all entries and all scratch that nobody writes any more; return how many entries went."""
@@ -346,16 +370,9 @@ def _opened(path: Path) -> Stored | None:
 
 def _whole(path: Path, entry: Mapping[str, Any]) -> bool:
     try:
-        return hash_file(path) == entry["sha256"]
+        return hash_file(path) == str(entry["sha256"])
     except OSError:
         return False
-
-
-def _used(path: Path) -> float:
-    try:
-        return (path / _MANIFEST).stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _left_behind(scratch: Path) -> bool:

@@ -25,7 +25,7 @@ from deepwright.derive import needed_columns
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError
 from deepwright.families import Feature, State
 from deepwright.machine import processors
-from deepwright.preparation import LEAST_ROWS, Part, Prepared, balance, check_enough, check_labels, declare_columns, encoded, row_weights
+from deepwright.preparation import LEAST_ROWS, Part, Prepared, balance, check_enough, check_labels, declare_columns, encoded, row_weights, stored_part
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Clean, Recipe
 from deepwright.scan import Scan
@@ -85,7 +85,9 @@ def prepare_scan(recipe: Recipe, scan: Scan, held: Table | None, test_name: str,
         notes += [Note(note.what, f"{held.name}: {note.text}", note.count, note.column) for note in held.notes]
         check_labels(data, None, held)
         test = encoded(data, missing_targets(held, recipe.outputs)[0])
-    train = _part(data, learnt.stored, validation.table)
+    stored, nothing = learnt.stored, validation.table.with_frame(validation.table.frame.head(0))
+    weights = stored.load("weights").astype(np.float32) if "weights" in stored.names else None
+    train = stored_part(data, stored, nothing, weights)
     balance(recipe, data, train)
     for note in notes:
         listener(Event("clean", note.text, values={"what": note.what, "count": note.count, "column": note.column}))
@@ -179,7 +181,8 @@ def _resident(recipe: Recipe, scan: Scan, rows: Indices) -> Table:
     """Return some rows with all columns that the model needs, read one at a time."""
     names = dict.fromkeys(raw for name in {**recipe.inputs, **recipe.outputs} for raw in _needs(recipe, name)[0])
     names |= dict.fromkeys([recipe.data.weight] if recipe.data.weight else [])
-    columns, notes = [], []
+    columns: list[pl.Series] = []
+    notes: list[Note] = []
     for name in names:
         table = tidied(recipe, scan.read([name]))
         columns.append(table.frame[name][rows])
@@ -388,15 +391,6 @@ def _merged(recipe: Recipe, scan: Scan, rows: Indices, states: list[CleanState])
         collapsed=tuple(name for name in rules if name in collapsed),
         unused={name: unused[name] for name in rules if name in unused},
     )
-
-
-def _part(data: DataPath, stored: Stored, like: Table) -> Part:
-    """Return the training rows as views of the store."""
-    groups = tuple(f"{group}." for group in data.groups())
-    arrays = {name: stored.map(name) for name in stored.names if name.startswith(groups)}
-    targets = {name: stored.map(f"target {name}") for name in data.recipe.outputs}
-    weights = stored.load("weights").astype(np.float32) if "weights" in stored.names else None
-    return Part(like.with_frame(like.frame.head(0)), arrays, targets, weights, stored)
 
 
 def workers(recipe: Recipe) -> int:

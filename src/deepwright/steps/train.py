@@ -78,7 +78,7 @@ def train(
     if scan is None:
         table, held, test_name, recipe = _tables(recipe, table)
         recipe, rows = _with_targets(recipe, table, target or []), len(table)
-        prepared = prepare(recipe, table, held, test_name, listener)
+        prepared = prepare(recipe, table, held, test_name, listener, default_store())
     else:
         prepared, rows = _prepared_scan(recipe, scan, target or [], listener), len(scan)
     out = out or _free_name(next(iter(prepared.recipe.outputs), "model"))
