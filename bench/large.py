@@ -21,6 +21,7 @@ from pathlib import Path
 
 FILE_ROWS = 500_000
 RECIPE = {
+    "inputs": {f"n{i}": {"type": "number", "view": "standard"} for i in range(25)},
     "outputs": {"y": "binary"},
     "tabular": {"type": "mlp", "hidden": [64, 64]},
     "training": {"epochs": 1, "batch": 1024, "precision": "fp32", "optimizer": {"type": "adamw", "lr": 2e-3}},
@@ -63,8 +64,8 @@ def measure(folder: Path, cache: Path) -> dict[str, float]:
 
     from deepwright.blocks.decay import weight_decay_groups
     from deepwright.blockwise import open_rows, open_sampler
-    from deepwright.engine.loop import Settings, Task, loop
     from deepwright.engine.loop import Progress as Steps
+    from deepwright.engine.loop import Settings, Task, loop
     from deepwright.model import build_model
     from deepwright.preparation import open_scan
     from deepwright.progress import silent

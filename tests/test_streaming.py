@@ -9,12 +9,12 @@ import torch
 
 from deepwright import blockwise
 from deepwright.batches import Rows
-
+from deepwright.bundle import Bundle
 from deepwright.errors import DataError, RecipeError
-from deepwright.preparation import load_tables, prepare
+from deepwright.preparation import load_tables, open_scan, prepare
 from deepwright.progress import silent
 from deepwright.recipe import Recipe
-from deepwright.scan import Scan
+from deepwright.steps.train import train
 from deepwright.store import Store
 from deepwright.streaming import prepare_scan
 
@@ -71,8 +71,14 @@ RECIPES = {
         "training": {"balance": "weights"},
     },
     "grouped": {"data": {"split": {"by": "group", "column": "group", "test": 0.1}}, "outputs": {"rich": "binary", "pay": "number"}},
-    "in order": {"data": {"split": {"by": "time", "column": "seen", "test": 0.2}}, "inputs": {"day": "date", "street": {"type": "category", "max_size": 50}}},
-    "numbers": {"outputs": {"pay": "number"}, "inputs": {"number": {"type": "number", "view": "quantile", "log": True}, "tags": "tags"}},
+    "in order": {
+        "data": {"split": {"by": "time", "column": "seen", "test": 0.2}},
+        "inputs": {"day": "date", "street": {"type": "category", "max_size": 50}},
+    },
+    "numbers": {
+        "outputs": {"pay": "number"},
+        "inputs": {"number": {"type": "number", "view": "quantile", "log": True}, "tags": "tags"},
+    },
 }
 
 
@@ -184,3 +190,113 @@ def test_an_entry_that_leaves_the_store_is_read_on(tmp_path, small_blocks):
     Store(tmp_path / "store").clear()
     index = torch.arange(100, 130)
     assert same(stored.take(index), resident.take(index))
+
+
+# The whole way ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"), [("", ROWS + 50), ("/*.parquet", ROWS + 50), ("/[01].parquet", 2200), ("/0.parquet", 1100)]
+)
+def test_a_folder_a_pattern_and_a_file_can_be_scanned(folder, name, rows):
+    source = Recipe.parse({"data": f"{folder}{name}"}).data.source
+    assert len(source.scan()) == len(source.read()) == rows
+
+
+@pytest.mark.slow
+def test_training_from_disk_makes_a_bundle(folder, tmp_path):
+    recipe = Recipe.parse(
+        {
+            "data": {"source": str(folder), "stream": True, "split": {"test": 0.1}},
+            "outputs": {"rich": "binary"},
+            "tabular": {"type": "mlp", "hidden": [8]},
+            "training": {"epochs": 2},
+        }
+    )
+    told = []
+    bundle = train(recipe, out=tmp_path / "bundle", listener=told.append)
+    assert any("streamed" in event.text for event in told)
+    found = Bundle.open(bundle).manifest
+    assert found["metrics"]["rich"]["roc_auc"]["value"] > 0.9
+    assert len(found["lineage"]["data"]) == 64
+
+
+def test_a_second_run_takes_rows_and_states_from_the_store(folder, tmp_path, monkeypatch):
+    recipe = Recipe.parse({"data": {"source": str(folder)}, "outputs": {"rich": "binary"}})
+    store = Store(tmp_path / "store")
+    first = prepare_scan(recipe, recipe.data.source.scan(), None, "", store, silent)
+    monkeypatch.setattr("deepwright.streaming._write", None)
+    second = prepare_scan(recipe, recipe.data.source.scan(), None, "", store, silent)
+    assert first.data.dump() == second.data.dump()
+    assert first.notes == second.notes
+    file = folder / "0.parquet"
+    pl.read_parquet(file).with_columns(pl.col("count") + 1).write_parquet(file)
+    with pytest.raises(TypeError):  # the data have changed: they are written anew
+        prepare_scan(recipe, recipe.data.source.scan(), None, "", store, silent)
+
+
+def test_errors_tell_the_true_rows_of_all_columns(folder, tmp_path):
+    file = folder / "1.parquet"
+    frame = pl.read_parquet(file)
+    bad = frame["text number"].to_list()
+    bad[7] = "seven"
+    frame.with_columns(pl.Series("text number", bad), pl.Series("day", ["someday"] * len(frame))).write_parquet(file)
+    types = {"text number": "number", "day": "date"}
+    recipe = Recipe.parse(
+        {"data": {"source": str(folder), "split": {"validation": 0.01}}, "inputs": types, "outputs": {"rich": "binary"}}
+    )
+    with pytest.raises(DataError) as caught:
+        prepare_scan(recipe, recipe.data.source.scan(), None, "", Store(tmp_path / "store"), silent)
+    assert {problem.code for problem in caught.value.problems} == {"E220", "E222"}
+    rich = pl.concat([pl.read_parquet(folder / f"{part}.parquet") for part in range(3)])["rich"]
+    assert rich[1107] is not None
+    assert "row 1108: 'seven'" in str(caught.value)
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "where"),
+    [
+        ({"data": {"select": {"keep": 3}}}, "data.select"),
+        ({"training": {"balance": "resample"}}, "training.balance"),
+        ({"data": {"split": {"validation": 0}}}, "data.split"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused(folder, tmp_path, declared, where):
+    recipe = Recipe.parse({"outputs": {"rich": "binary"}, **declared, "data": {**declared.get("data", {}), "source": str(folder)}})
+    with pytest.raises(RecipeError, match=f"E241  {where}"):
+        prepare_scan(recipe, recipe.data.source.scan(), None, "", Store(tmp_path / "store"), silent)
+
+
+def test_auto_streams_what_is_large_for_the_memory(folder, monkeypatch):
+    recipe = Recipe.parse({"data": {"source": str(folder)}, "outputs": {"rich": "binary"}})
+    assert open_scan(recipe) is None
+    monkeypatch.setattr("deepwright.scan.available_memory", lambda: 100_000)
+    assert len(open_scan(recipe)) == ROWS + 50
+    assert open_scan(recipe.replace(data={"stream": False})) is None
+
+
+def test_types_of_many_rows_are_inferred_from_a_sample(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("deepwright.scan.SAMPLE", 1000)
+    recipe = Recipe.parse({"data": {"source": str(folder)}, "outputs": {"rich": "binary"}})
+    scan = recipe.data.source.scan()
+    assert len(scan.sample()) == 1000
+    streamed = prepare_scan(recipe, scan, None, "", Store(tmp_path / "store"), silent)
+    assert streamed.recipe.inputs["seen"].type_name() == "date"
+    assert any("1,000 of the 3,050 rows" in note.text for note in streamed.notes)
+
+
+def test_rows_behind_a_url_are_fetched_once(folder, tmp_path, monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setenv("DEEPWRIGHT_CACHE", str(tmp_path / "cache"))
+    memory = fsspec.filesystem("memory")
+    for file in folder.iterdir():
+        memory.pipe(f"/bucket/rows/{file.name}", file.read_bytes())
+    plain = Recipe.parse({"data": str(folder)}).data.source.read()
+    for path in ("memory://bucket/rows/*.parquet", {"type": "parquet", "path": "memory://bucket/rows"}):
+        source = Recipe.parse({"data": {"source": path}}).data.source
+        assert source.read().frame.equals(plain.frame)
+        assert len(source.scan()) == len(plain)
+    assert len(Store(tmp_path / "cache").entries()) == 3
+    with pytest.raises(DataError, match="E200"):
+        Recipe.parse({"data": "memory://bucket/none.parquet"}).data.source.read()

@@ -117,7 +117,9 @@ def _key(kind: str, data: DataPath, ready: Table) -> str:
     for name in _picture_files(data, ready):
         if ready.frame[name].dtype == pl.String:
             changed.append([_stamp(path) for path in ready.frame[name].to_list()])
-    features = {name: feature.model_dump(mode="json", exclude={"encoder", "augment"}) for name, feature in data.recipe.inputs.items()}
+    features = {
+        name: feature.model_dump(mode="json", exclude={"encoder", "augment"}) for name, feature in data.recipe.inputs.items()
+    }
     groups = data.groups()
     values = fingerprint(Table(ready.frame.select(list(dict.fromkeys(wanted)))))
     states = data.dump()

@@ -301,9 +301,7 @@ def _selected(recipe: Recipe, data: DataPath, table: Table, notes: list[Note]) -
     return dataclasses.replace(data, recipe=recipe.replace(inputs=inputs, data=section), inputs=states)
 
 
-def encoded(
-    data: DataPath, table: Table, store: Store | None = None, listener: Listener = silent, *, train: bool = False
-) -> Part:
+def encoded(data: DataPath, table: Table, store: Store | None = None, listener: Listener = silent, *, train: bool = False) -> Part:
     """Clean, derive, cast and encode rows whose outputs are known.
 
     Args:

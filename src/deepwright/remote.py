@@ -53,7 +53,7 @@ def fetch(url: str, suffixes: Collection[str]) -> list[tuple[str, Path]]:
     except ImportError as error:
         raise DataError("E201", "the protocol needs another package", where=url, got=str(error), fix=str(error)) from None
     except (OSError, ValueError) as error:
-        raise DataError("E201", "the file cannot be read", where=url, got=str(error), fix="check the address and the rights") from None
+        raise DataError("E201", "the file cannot be read", where=url, got=str(error), fix="check the rights") from None
 
 
 def _copy(system: Any, name: str, protocol: str, store: Store) -> Path:

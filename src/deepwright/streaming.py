@@ -19,13 +19,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.clean import CleanState, drop_rows, fit_clean, state_notes
-from deepwright.datapath import TABULAR, Arrays, DataPath, missing_targets, prepared, tidied
+from deepwright.datapath import Arrays, DataPath, missing_targets, prepared, tidied
 from deepwright.defaults import resolve_network
 from deepwright.derive import needed_columns
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError
 from deepwright.families import Feature, State
 from deepwright.machine import processors
-from deepwright.preparation import LEAST_ROWS, Part, Prepared, balance, check_enough, check_labels, declare_columns, encoded, row_weights, stored_part
+from deepwright.preparation import (
+    LEAST_ROWS,
+    Prepared,
+    balance,
+    check_enough,
+    check_labels,
+    declare_columns,
+    encoded,
+    row_weights,
+    stored_part,
+)
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Clean, Recipe
 from deepwright.scan import Scan
@@ -41,7 +51,9 @@ _MERGE = 1 << 24
 """Bytes that are interleaved at once when the columns of an encoder become one array."""
 
 
-def prepare_scan(recipe: Recipe, scan: Scan, held: Table | None, test_name: str, store: Store | None, listener: Listener) -> Prepared:
+def prepare_scan(
+    recipe: Recipe, scan: Scan, held: Table | None, test_name: str, store: Store | None, listener: Listener
+) -> Prepared:
     """Resolve a recipe against a scan, and encode its training rows into the store.
 
     Types that the recipe leaves open are inferred from a sample of the rows. All else is learnt from all training rows and equal
@@ -365,8 +377,9 @@ def _recipe_of(recipe: Recipe, name: str) -> Recipe:
     rules = {key: rule for key, rule in recipe.data.clean.columns.items() if key in raw}
     clean = recipe.data.clean.model_copy(update={"columns": rules})
     data = recipe.data.model_copy(update={"clean": clean, "derive": derived})
-    sides = {"inputs": recipe.inputs, "outputs": recipe.outputs}
-    return recipe.model_copy(update={"data": data} | {side: {k: v for k, v in all_.items() if k == name} for side, all_ in sides.items()})
+    inputs = {key: feature for key, feature in recipe.inputs.items() if key == name}
+    outputs = {key: feature for key, feature in recipe.outputs.items() if key == name}
+    return recipe.model_copy(update={"data": data, "inputs": inputs, "outputs": outputs})
 
 
 def _types(recipe: Recipe) -> dict[str, str]:
