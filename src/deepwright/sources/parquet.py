@@ -22,7 +22,8 @@ _SUFFIXES = (".parquet", ".pq")
 class Parquet(Source):
     """A Parquet file, or all Parquet files of a folder or of a pattern, one below the other in the order of their names.
 
-    URLs of object stores (``s3://…``, ``gs://…``) are fetched once into the cache, and need the extra ``cloud``. Of a folder (or an archive) that holds files named ``train…`` and ``test…``, the training rows are read by default.
+    URLs of object stores (``s3://…``, ``gs://…``) are fetched once into the cache, and need the extra ``cloud``. Of a
+    folder (or an archive) that holds files named ``train…`` and ``test…``, the training rows are read by default.
     """
 
     split: Literal["train", "test"] | None = None
