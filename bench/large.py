@@ -75,10 +75,10 @@ def measure(folder: Path, cache: Path) -> dict[str, float]:
 
     imported = peak()
     recipe = Recipe.parse({**RECIPE, "data": {"source": str(folder), "stream": True}})
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     scan = open_scan(recipe)
     prepared = prepare_scan(recipe, scan, None, "", default_store(), silent)
-    encoded = time.perf_counter() - began
+    encoded, encoded_cpu = time.perf_counter() - began, time.process_time() - used
     after = peak()
     train, held, training = prepared.train, prepared.validation, prepared.recipe.training
     model = build_model(prepared.recipe, prepared.data)
@@ -96,17 +96,19 @@ def measure(folder: Path, cache: Path) -> dict[str, float]:
     task = Task(model, rows, validation, sampler, score, settings)
     optimizer = training.optimizer.build(weight_decay_groups(model, training.optimizer.weight_decay))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     for _ in loop(task, optimizer, training.schedule, Steps()):
         pass
-    epoch = time.perf_counter() - began
+    epoch, epoch_cpu = time.perf_counter() - began, time.process_time() - used
     began = time.perf_counter()
     prepare_scan(recipe, scan, None, "", default_store(), silent)
     return {
         "rows": len(scan),
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),
         "encode_seconds": encoded,
+        "encode_cpu": encoded_cpu,
         "epoch_seconds": epoch,
+        "epoch_cpu": epoch_cpu,
         "again_seconds": time.perf_counter() - began,
         "accuracy": losses[-1],
         "imports_mb": imported,
@@ -151,13 +153,18 @@ def main() -> None:
 
 def report(found: dict[str, float], first: dict[str, float]) -> None:
     rates = {key: found["rows"] / found[f"{key}_seconds"] for key in ("encode", "epoch", "again")}
-    growth = {key: first["rows"] / first[f"{key}_seconds"] / rates[key] for key in ("encode", "epoch")}
+    growth = {
+        f"{key} {what}": found[f"{key}_{what}"] / found["rows"] / (first[f"{key}_{what}"] / first["rows"])
+        for what in ("seconds", "cpu")
+        for key in ("encode", "epoch")
+    }
     print(
         f"{found['rows']:>12,} rows  {found['bytes'] / 1e9:.2f} GB   encode {rates['encode']:>9,.0f} rows/s   "
         f"epoch {rates['epoch']:>9,.0f} rows/s   from the cache {rates['again']:>11,.0f} rows/s   "
         f"peak {found['peak_mb']:,.0f} MB (imports {found['imports_mb']:,.0f}, encoding {found['encode_peak_mb']:,.0f})   "
-        f"time a row against the first: encode {growth['encode']:.2f}, epoch {growth['epoch']:.2f}   "
         f"accuracy {found['accuracy']:.4f}",
+        "             a row against the first: " + ", ".join(f"{key} {value:.2f}" for key, value in growth.items()),
+        sep="\n",
         flush=True,
     )
 

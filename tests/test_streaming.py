@@ -195,8 +195,8 @@ def test_an_entry_that_leaves_the_store_is_read_on(tmp_path, small_blocks):
 # The whole way ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(X)
-def test_a_folder_a_pattern_and_a_file_can_be_scanned(folder, name, rows):
+@pytest.mark.parametrize(("name", "rows"), [("", 3050), ("/*.parquet", 3050), ("/[01].parquet", 2200), ("/0.parquet", 1100)])
+def test_folders_patterns_and_files_can_be_scanned(folder, name, rows):
     source = Recipe.parse({"data": f"{folder}{name}"}).data.source
     assert len(source.scan()) == len(source.read()) == rows
 
