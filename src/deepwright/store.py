@@ -243,10 +243,7 @@ class Store:
             writer = EntryWriter(scratch, key)
             yield writer
             writer.finish()
-            if _opened(self.root / key) is None:
-                self._remove(self.root / key)  # what a power failure may have left of it
-                with suppress(OSError):  # another run was faster: its entry is as good
-                    scratch.rename(self.root / key)
+            self._place(scratch, self.root / key)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -286,6 +283,15 @@ class Store:
             if entry.path.name != spare:
                 self._remove(entry.path)
                 total -= entry.bytes
+
+    def _place(self, scratch: Path, entry: Path) -> None:
+        """Rename whole scratch to its entry, unless another run was faster: its entry is as good."""
+        try:
+            scratch.rename(entry)
+        except OSError:
+            if _opened(entry) is None:
+                self._remove(entry)  # what a power failure may have left of it
+                scratch.rename(entry)
 
     def _full(self, expected: str) -> DataError:
         return DataError(
