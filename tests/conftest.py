@@ -14,6 +14,14 @@ settings.register_profile("steady", derandomize=True)
 settings.load_profile("steady")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _a_cache_of_their_own(tmp_path_factory):
+    """Keep encoded rows out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPWRIGHT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     """Keep what a test writes without a path out of the project."""

@@ -75,7 +75,7 @@ class Rows:
         device: torch.device | str = "cpu",
     ) -> None:
         self.arrays = {key: _tensor(array).to(device) for key, array in arrays.items()}
-        self.targets = {key: _target(_tensor(array)).to(device) for key, array in targets.items()}
+        self.targets = {key: as_target(_tensor(array)).to(device) for key, array in targets.items()}
         self.complete = all(bool(known(target).all()) for target in self.targets.values())
         self.weights = None if weights is None else _tensor(weights).to(device)
         self.device = torch.device(device)
@@ -174,8 +174,8 @@ def mix(batch: Batch, images: list[str], mixup: float, cutmix: float, generator:
     return replace(batch, arrays=arrays, other={key: value[other] for key, value in batch.targets.items()}, share=share)
 
 
-def _target(tensor: Tensor) -> Tensor:
-    """Return a target as losses take it: classes in int64."""
+def as_target(tensor: Tensor) -> Tensor:
+    """Return an encoded target as losses take it: classes in int64."""
     return tensor if tensor.is_floating_point() else tensor.long()
 
 

@@ -136,7 +136,7 @@ def drop_rows(table: Table, clean: Clean, state: CleanState) -> tuple[Table, NDA
     Raises:
         DataError: A value cannot be converted as declared, or no row remains (E230).
     """
-    notes = [*_warnings(state)]
+    notes = [*state_notes(state)]
     if clean.duplicates == "keep" and not any(r.missing == "drop" or r.outliers == "drop" for r in clean.columns.values()):
         return (table.with_frame(table.frame, *notes) if notes else table), np.arange(len(table))
     frame = apply_values(table, clean, state).frame.with_row_index("\0row")
@@ -168,7 +168,8 @@ def drop_rows(table: Table, clean: Clean, state: CleanState) -> tuple[Table, NDA
     return table.with_frame(table.frame[rows] if len(rows) < total else table.frame, *notes), rows
 
 
-def _warnings(state: CleanState) -> list[Note]:
+def state_notes(state: CleanState) -> list[Note]:
+    """Return the notes of what cleaning learnt that deserves attention."""
     notes = [
         Note("replace_unused", f"data.clean.{name}.replace: no training row holds {', '.join(map(repr, keys))}", len(keys), name)
         for name, keys in state.unused.items()

@@ -54,7 +54,7 @@ class DataPath:
         """
         types = {name: feature.dtype for name, feature in {**recipe.inputs, **recipe.outputs}.items()}
         clean = fit_clean(table, recipe.data.clean, types)
-        ready = _prepared(recipe, clean, table, outputs=True)
+        ready = prepared(recipe, clean, table, outputs=True)
         problems: list[Problem] = []
         learnt: dict[str, State] = {}
         for name, feature in {**recipe.inputs, **recipe.outputs}.items():
@@ -76,7 +76,7 @@ class DataPath:
         Raises:
             DataError: A value does not fit its column's type, or an output column is missing.
         """
-        return _prepared(self.recipe, self.clean, table, outputs=outputs)
+        return prepared(self.recipe, self.clean, table, outputs=outputs)
 
     def groups(self) -> dict[str, list[str]]:
         """Return the inputs of each encoder by the group's name, in order."""
@@ -193,7 +193,8 @@ def missing_targets(table: Table, names: Iterable[str]) -> tuple[Table, NDArray[
     return table.with_frame(table.frame[rows], note), rows
 
 
-def _prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) -> Table:
+def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) -> Table:
+    """Clean, derive and cast the columns that a recipe declares; see :meth:`DataPath.prepare`."""
     features = {**recipe.inputs, **(recipe.outputs if outputs else {})}
     derived = recipe.data.derive
     wanted = [name for name in {*features, *needed_columns(derived)} if name not in derived]

@@ -153,16 +153,19 @@ def bin_edges(ordered: Floats, bins: int) -> Floats:
         ordered: Sorted values (n,), finite, n >= 1.
         bins: The most bins.
     """
-    distinct, counts = np.unique(ordered, return_counts=True)
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))  # np.unique would sort once more
+    distinct, counts = ordered[starts], np.diff(starts, append=len(ordered))
     if len(distinct) <= bins + 1:
         return distinct
     heavy = np.flatnonzero(counts > len(ordered) / bins)  # fewer than `bins`, since the shares add up to one
     fenced = np.unique(np.clip(np.concatenate([heavy - 1, heavy, heavy + 1]), 0, len(distinct) - 1))
     fixed = fenced if len(fenced) <= (bins + 1) // 2 else heavy
-    light = np.delete(np.arange(len(distinct)), heavy)
-    rest = np.repeat(distinct[light], counts[light])
-    shares = np.linspace(0, 1, bins + 1 - len(fixed))
-    return np.unique(np.concatenate([distinct[fixed], np.quantile(rest, shares, method="inverted_cdf")]))
+    is_light = np.ones(len(distinct), bool)
+    is_light[heavy] = False
+    rest = ordered[np.repeat(is_light, counts)] if len(heavy) else ordered
+    # the quantiles of sorted values by the inverse of their distribution function (np.quantile's "inverted_cdf")
+    places = np.ceil(len(rest) * np.linspace(0, 1, bins + 1 - len(fixed)) - 1).astype(np.int64)
+    return np.unique(np.concatenate([distinct[fixed], rest[np.maximum(places, 0)]]))
 
 
 class Scaling(State):

@@ -215,6 +215,8 @@ CODES: Mapping[str, str] = {
     "E231": "There are too few rows, groups or times for the sides of the split.",
     "E232": "The column that names the sides of the split holds other names than train, validation and test.",
     "E233": "The column to split by time holds no time.",
+    "E240": "The encoded rows do not fit on the disk that holds the cache.",
+    "E241": "The data cannot be streamed from disk, or the recipe asks for what needs the whole table in memory.",
     "E260": "A column has no value in the training rows, so that there is nothing to learn.",
     "E261": "A binary column holds more than two values.",
     "E262": "The recipe names the values of a column (`positive`, `order`), and they do not agree with the training rows.",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from deepwright.blocks.averaging import Averager
     from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
     from deepwright.blocks.logs import LogWriter
+    from deepwright.scan import Scan
     from deepwright.table import Table
 
 Wire = Literal["table", "image"]
@@ -177,6 +178,14 @@ class Source(Part):
             DataError: The file is missing, unreadable or malformed; every problem found is listed.
         """
         raise NotImplementedError
+
+    def scan(self) -> Scan | None:
+        """Return the rows as a scan, which reads a few columns at a time, or None if the source can only be read as a whole.
+
+        Raises:
+            DataError: The file is missing or unreadable.
+        """
+        return None
 
     def held_out(self) -> Source | None:
         """Return the source of the official test rows that lie beside what :meth:`read` returns, or None if there are none."""

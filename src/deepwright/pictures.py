@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepwright.errors import DataError
+from deepwright.machine import processors
 
 Pixels = NDArray[np.uint8]
 
@@ -33,6 +35,19 @@ _BROKEN = (
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
 """Orientations in which a camera's height and width are exchanged."""
+
+
+_THREADS: ContextVar[int | None] = ContextVar("_THREADS", default=None)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Let pictures be read in ``count`` threads inside the block; ``None``: one for each processor, at most 8."""
+    token = _THREADS.set(count)
+    try:
+        yield
+    finally:
+        _THREADS.reset(token)
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,7 @@ def _each(column: pl.Series, work: Callable[[Any], Any]) -> Iterator[Any]:
             return _Failure(_reason(error))
 
     failures: list[tuple[int, str]] = []
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(_THREADS.get() or min(8, processors())) as pool:
         # small batches are not worth a thread; the chunks bound how many pictures wait in memory
         for start in range(0, len(values), 256):
             chunk = values[start : start + 256]

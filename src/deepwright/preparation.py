@@ -6,7 +6,7 @@ read → tidy → declare columns → set test rows aside → drop → split →
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from deepwright.caching import encode_cached, encode_stored, too_large
 from deepwright.clean import CleanState, drop_rows, fit_clean
 from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
 from deepwright.defaults import resolve_columns, resolve_network, target_feature
@@ -22,10 +23,12 @@ from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
 from deepwright.families import TargetFacts
 from deepwright.findings import unseen_labels
-from deepwright.progress import Event, Listener
+from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Clean, Recipe
+from deepwright.scan import Scan
 from deepwright.selection import select_columns
 from deepwright.split import split_rows
+from deepwright.store import Store, Stored
 from deepwright.table import Note, Table, fingerprint
 
 LEAST_ROWS = 10
@@ -37,19 +40,21 @@ class Part:
     """One side of the split, encoded.
 
     Args:
-        table: The prepared rows (clean, derived, cast), for reports.
+        table: The prepared rows (clean, derived, cast), for reports; empty for rows that are streamed.
         arrays: Inputs by ``group.array``.
         targets: Targets by output.
         weights: Row weights, if the recipe declares any.
+        stored: The entry of the store that ``arrays`` and ``targets`` are views of, if the rows are trained from there.
     """
 
     table: Table
     arrays: Arrays
     targets: Arrays
     weights: NDArray[np.float32] | None = None
+    stored: Stored | None = None
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(next(iter(self.targets.values())))
 
 
 @dataclass
@@ -81,10 +86,34 @@ class Prepared:
     fingerprint: str
 
 
-def load_tables(recipe: Recipe) -> tuple[Table, Table | None, str, Recipe]:
-    """Read the training table and, if there is one, the test table.
+def open_scan(recipe: Recipe) -> Scan | None:
+    """Return the training rows as a scan if they are to be streamed, else nothing.
+
+    Raises:
+        DataError: A file is missing or unreadable.
+    """
+    source, stream = recipe.data.source, recipe.data.stream
+    if source is None or stream is False:
+        return None
+    scan = source.scan()
+    return scan if scan is not None and (stream is True or scan.large()) else None
+
+
+def held_out_rows(recipe: Recipe) -> tuple[Recipe, Table | None, str]:
+    """Return the tidy test table, if there is one, and what it is called.
 
     A source that knows its own official test part (a folder of pictures with ``test/``) brings it when the recipe sets none aside.
+    """
+    split, test = recipe.data.split, recipe.data.test
+    if test is None and recipe.data.source is not None and split.test == 0 and split.by != "column":
+        test = recipe.data.source.held_out()
+        recipe = recipe.replace(data={"test": test}) if test is not None else recipe
+    held = tidied(recipe, test.read()) if test is not None else None
+    return recipe, held, held.name if held is not None else "test rows of the split"
+
+
+def load_tables(recipe: Recipe) -> tuple[Table, Table | None, str, Recipe]:
+    """Read the training table and, if there is one, the test table.
 
     Raises:
         RecipeError: No source is declared (E105).
@@ -96,18 +125,11 @@ def load_tables(recipe: Recipe) -> tuple[Table, Table | None, str, Recipe]:
             "E105", "no data are declared", where="data.source", expected="a file or folder", fix="data: {source: FILE}"
         )
     table = tidied(recipe, source.read())
-    test = recipe.data.test
-    if (
-        test is None
-        and recipe.data.split.test == 0
-        and recipe.data.split.by != "column"
-        and (test := source.held_out()) is not None
-    ):
-        recipe = recipe.replace(data={"test": test})
-        told = Note("held_out", "the test part that lies beside is taken as test rows")
-        table = dataclasses.replace(table, notes=(*(note for note in table.notes if note.what != "held_out"), told))
-    held = tidied(recipe, test.read()) if test is not None else None
-    return table, held, held.name if held is not None else "test rows of the split", recipe
+    declared = recipe.data.test
+    recipe, held, name = held_out_rows(recipe)
+    if recipe.data.test is not declared:
+        table = dataclasses.replace(table, notes=taken_notes(table.notes))
+    return table, held, name, recipe
 
 
 def open_tables(recipe: Recipe, table: Table | None, targets: Sequence[str]) -> tuple[Table, Table | None, str, Recipe]:
@@ -127,12 +149,33 @@ def open_tables(recipe: Recipe, table: Table | None, targets: Sequence[str]) -> 
     else:
         held = tidied(recipe, recipe.data.test.read()) if recipe.data.test is not None else None
         table, name = tidied(recipe, table), held.name if held is not None else "test rows of the split"
+    return table, held, name, with_targets(recipe, table, targets)
+
+
+def with_targets(recipe: Recipe, table: Table, targets: Sequence[str]) -> Recipe:
+    """Return the recipe with the outputs declared that it lacks, of types that are inferred from a tidy table."""
     inferred = {target: target_feature(table, target)[0] for target in targets if target not in recipe.outputs}
-    return table, held, name, recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
+    return recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
 
 
-def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, listener: Listener) -> Prepared:
+def taken_notes(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Return the notes with the one that tells of test rows beside replaced: they are taken."""
+    told = Note("held_out", "the test part that lies beside is taken as test rows")
+    return (*(note for note in notes if note.what != "held_out"), told)
+
+
+def prepare(
+    recipe: Recipe, table: Table, held: Table | None, test_name: str, listener: Listener, store: Store | None = None
+) -> Prepared:
     """Resolve a recipe against tidy tables and encode every part.
+
+    Args:
+        recipe: The recipe.
+        table: The tidy training table.
+        held: The tidy test table, if there is one.
+        test_name: What the test rows are called.
+        listener: Hears of notes.
+        store: Where encoded rows are kept between runs, and training rows that do not fit into memory; ``None``: nowhere.
 
     Raises:
         RecipeError: The recipe does not fit the data.
@@ -143,7 +186,7 @@ def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, li
     table, train_rows, validation_rows, test_rows, more = _divided(recipe, table)
     notes += more
     fitting = table.with_frame(table.frame[train_rows])
-    _enough(recipe, fitting)
+    check_enough(recipe, fitting)
     with _true_places(recipe, whole):
         data = _selected(recipe, DataPath.fit(recipe, fitting), fitting, notes)
     kinds = {name: facts.kind for name, facts in data.target_facts().items()}
@@ -156,11 +199,11 @@ def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, li
         check_labels(data, fitting, held)
         held, _ = missing_targets(held, recipe.outputs)
     with _true_places(recipe, whole):
-        train = _encoded(data, fitting)
-        validation = _encoded(data, table.with_frame(table.frame[validation_rows]))
+        train = encoded(data, fitting, store, listener, train=True)
+        validation = encoded(data, table.with_frame(table.frame[validation_rows]), store, listener)
     notes += [note for note in train.table.notes if note not in notes]
-    test = _encoded(data, held) if held is not None else None
-    draw = _balance(recipe, data, train)
+    test = encoded(data, held, store, listener) if held is not None else None
+    draw = balance(recipe, data, train)
     for note in notes:
         listener(Event("clean", note.text, values={"what": note.what, "count": note.count, "column": note.column}))
     return Prepared(recipe, data, train, validation, test, test_name, draw, notes, columns, digest)
@@ -173,7 +216,7 @@ def _true_places(recipe: Recipe, whole: Table) -> Iterator[None]:
         yield
     except DataError:
         data = DataPath.fit(recipe, whole)
-        _encoded(data, whole)
+        encoded(data, whole)
         raise
 
 
@@ -198,18 +241,28 @@ def check_labels(data: DataPath, known: Table | None, table: Table) -> None:
 
 def _declared(recipe: Recipe, table: Table) -> tuple[Recipe, Table, list[Note], list[dict[str, str]]]:
     """Complete the columns: constructed ones, inferred inputs, and rows without any output left out."""
+    recipe, notes, columns = declare_columns(recipe, table)
+    known = len(table.notes)
+    table, _ = missing_targets(table, recipe.outputs)
+    return recipe, table, [*notes, *table.notes[known:]], columns
+
+
+def declare_columns(recipe: Recipe, table: Table) -> tuple[Recipe, list[Note], list[dict[str, str]]]:
+    """Complete the recipe's columns by the rows of a tidy table.
+
+    Returns:
+        The recipe, the notes of the table and of columns left out, and one entry a column: name, type, role, why.
+    """
     # Only the types of constructed columns matter here: rows are cleaned, and made anew, when they are encoded.
     derived = derive(table, recipe.data.derive, on_error="missing")
     recipe, more, whys = resolve_columns(recipe, derived)
-    notes = [*table.notes, *more]
     sides = {"input": recipe.inputs, "output": recipe.outputs}
     columns = [
         {"name": name, "type": feature.type_name(), "role": role, "why": whys.get(name, "declared" if role == "input" else "")}
         for role, features in sides.items()
         for name, feature in features.items()
     ]
-    table, _ = missing_targets(table.with_frame(table.frame), recipe.outputs)
-    return recipe, table, [*notes, *table.notes[len(derived.notes) :]], columns
+    return recipe, [*table.notes, *more], columns
 
 
 def _divided(recipe: Recipe, table: Table) -> tuple[Table, Any, Any, Any, list[Note]]:
@@ -231,7 +284,12 @@ def _divided(recipe: Recipe, table: Table) -> tuple[Table, Any, Any, Any, list[N
     return once, train, np.asarray(sides.validation), np.asarray(sides.test), [*once.notes[before:], *sides.notes]
 
 
-def _enough(recipe: Recipe, table: Table) -> None:
+def check_enough(recipe: Recipe, table: Table) -> None:
+    """Refuse training rows that are too few, or an output that holds one value only.
+
+    Raises:
+        DataError: E402 or E403.
+    """
     if len(table) < LEAST_ROWS:
         raise DataError(
             "E402",
@@ -269,14 +327,59 @@ def _selected(recipe: Recipe, data: DataPath, table: Table, notes: list[Note]) -
     return dataclasses.replace(data, recipe=recipe.replace(inputs=inputs, data=section), inputs=states)
 
 
-def _encoded(data: DataPath, table: Table) -> Part:
+def encoded(data: DataPath, table: Table, store: Store | None = None, listener: Listener = silent, *, train: bool = False) -> Part:
+    """Clean, derive, cast and encode rows whose outputs are known.
+
+    Args:
+        data: What was learnt.
+        table: Tidy rows.
+        store: Where encoded rows are kept between runs.
+        listener: Hears of a store that cannot be written.
+        train: Whether they are training rows, which stay on disk if they are too large for the memory.
+
+    Raises:
+        RecipeError: The rows are too large for the memory, and there is no store, or they are to be drawn at random (E241).
+        DataError: Values do not fit their columns, or row weights are no weights.
+    """
     ready = data.prepare(table, outputs=True)
-    name = data.recipe.data.weight
-    weights = None
+    weights = row_weights(data.recipe.data.weight, table)
+    if train and too_large(data, ready):
+        stored = encode_stored(data, ready, store)
+        return stored_part(data, stored, ready, weights)
+    return Part(ready, encode_cached(data, ready, store, listener), data.targets(ready), weights)
+
+
+def stored_part(data: DataPath, stored: Stored, table: Table, weights: NDArray[np.float32] | None) -> Part:
+    """Return rows whose inputs and targets are views of an entry of the store.
+
+    Raises:
+        RecipeError: They are to be drawn at random, which rows that are read in blocks cannot be (E241).
+    """
+    if data.recipe.training.balance == "resample":
+        raise RecipeError(
+            "E241",
+            "rows that are read in blocks cannot be drawn",
+            where="training.balance",
+            got="resample",
+            fix="training: {balance: weights}",
+        )
+    groups = tuple(f"{group}." for group in data.groups())
+    arrays = {name: stored.map(name) for name in stored.names if name.startswith(groups)}
+    targets = {name: stored.map(f"target {name}") for name in data.recipe.outputs}
+    return Part(table, arrays, targets, weights, stored)
+
+
+def row_weights(name: str | None, table: Table) -> NDArray[np.float32] | None:
+    """Return the weights (rows,) in the column ``name``, if the recipe names one.
+
+    Raises:
+        DataError: They are not numbers, zero or more, none missing and not all zero (E103).
+    """
+    weights: NDArray[np.float32] | None = None
     if name is not None:
         column = table.frame[name].cast(pl.Float64, strict=False)
         bad = (column.is_null() | ~column.is_finite() | (column < 0)).fill_null(True).arg_true()
-        if len(bad) or not column.sum():
+        if len(bad) or (len(column) and not column.sum()):
             shown = ", ".join(f"row {row + 1}: {table.frame[name][row]!r}" for row in bad.head(10).to_list())
             raise DataError(
                 "E103",
@@ -286,11 +389,15 @@ def _encoded(data: DataPath, table: Table) -> Part:
                 fix="mend the column, or leave it out: data: {weight: null}",
             )
         weights = column.to_numpy().astype(np.float32)
-    return Part(ready, data.encode(ready), data.targets(ready), weights)
+    return weights
 
 
-def _balance(recipe: Recipe, data: DataPath, train: Part) -> NDArray[np.float64] | None:
-    """Make each class of the first class output count the same, by row weights or by drawing."""
+def balance(recipe: Recipe, data: DataPath, train: Part) -> NDArray[np.float64] | None:
+    """Make each class of the first class output count the same: by the part's row weights, or by the probabilities returned.
+
+    Raises:
+        RecipeError: There is no class output (E106).
+    """
     if recipe.training.balance == "none":
         return None
     for name, facts in data.target_facts().items():

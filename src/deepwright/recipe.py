@@ -150,6 +150,11 @@ class Data(Spec):
     """Choose among the input columns."""
     weight: str | None = None
     """A column of row weights."""
+    stream: Literal["auto"] | bool = "auto"
+    """Train from encoded rows on disk. Parquet files are then never held: they are read and encoded column by column. ``auto``:
+    if the table, or its encoded rows, would fill more than a quarter of the available memory."""
+    workers: int | None = Field(None, ge=1)
+    """Threads that decode pictures and encode rows, by default one for each processor, at most 8; the arrays are the same."""
 
 
 class Rate(Spec):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ import polars as pl
 from deepwright.casting import Cast, cast
 from deepwright.frames import Note, frame_of
 
-__all__ = ["MISSING", "Cast", "Note", "Table", "cast", "fingerprint", "tidy"]
+__all__ = ["MISSING", "Cast", "Note", "Table", "cast", "fingerprint", "summed", "tidy"]
 
 MISSING = ("?", "NA", "N/A", "NaN", "null", "None", "-", "")
 """The texts that mean a missing value unless the recipe says otherwise."""
@@ -96,6 +97,19 @@ def tidy(table: Table, *, strip: bool = True, missing: Sequence[str] | None = No
             shown = f'"{marker}"' if marker else "empty"
             notes.append(Note("missing_marker", f"{shown} read as missing, {count:,} times", count))
     return table.with_frame(table.frame.with_columns(columns), *notes) if columns else table
+
+
+def summed(notes: Iterable[Note]) -> list[Note]:
+    """Sum the notes of :func:`tidy` over tables of different columns; other notes are kept, each once."""
+    counts: dict[tuple[str, str], int] = {}
+    other: dict[Note, None] = {}
+    for note in notes:
+        if note.what in ("strip", "missing_marker"):
+            key = (note.what, re.sub(r"[\d,]+ (values|times)$", r"{} \1", note.text))
+            counts[key] = counts.get(key, 0) + note.count
+        else:
+            other[note] = None
+    return [Note(what, text.replace("{}", f"{count:,}"), count) for (what, text), count in counts.items()] + list(other)
 
 
 def fingerprint(table: Table) -> str:

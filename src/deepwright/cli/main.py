@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from deepwright import __version__
-from deepwright.cli import doctor, evaluate, explain_error, find, init, inspect, parts, predict, schema, show, train
+from deepwright.cli import cache, doctor, evaluate, explain_error, find, init, inspect, parts, predict, schema, show, train
 from deepwright.console import print_errors
 from deepwright.errors import DeepwrightError, Problem, UsageError
 
@@ -54,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show.show,
     "parts": parts.parts,
     "schema": schema.schema,
+    "cache": cache.cache,
     "doctor": doctor.doctor,
     "explain-error": explain_error.explain_error,
 }

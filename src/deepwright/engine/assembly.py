@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Augment, Rows, Sampler
+from deepwright.batches import Augment, Rows
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
+from deepwright.blockwise import open_rows, open_sampler
 from deepwright.datapath import Arrays, DataPath
 from deepwright.engine.choices import device_of
 from deepwright.engine.feed import Feed
@@ -20,16 +21,26 @@ from deepwright.errors import RecipeError
 from deepwright.families import Draw, Schedule
 from deepwright.model import build_model
 from deepwright.recipe import Recipe
+from deepwright.store import Stored
 
 
 @dataclass
 class Encoded:
-    """Encoded rows of one part of the split."""
+    """Encoded rows of one part of the split.
+
+    Args:
+        arrays: Inputs by ``group.array``.
+        targets: Targets by output.
+        weights: Row weights, if there are any.
+        draw: Row probabilities for drawing with replacement, if classes are balanced so.
+        stored: The entry of the store that arrays and targets are views of, if the rows are trained from disk.
+    """
 
     arrays: Arrays
     targets: Arrays
     weights: NDArray[np.float32] | None = None
     draw: NDArray[np.float64] | None = None
+    stored: Stored | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.targets.values())))
@@ -55,8 +66,9 @@ def assemble(recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded
     device = device_of(training.device)
     torch.manual_seed(training.seed)
     model = build_model(recipe, data).to(device)
-    rows, held = (Rows(part.arrays, part.targets, part.weights, device) for part in (train, validation))
-    sampler = Sampler(len(rows), training.batch or len(rows), training.seed, train.draw)
+    rows = open_rows(train.arrays, train.targets, train.weights, device, train.stored)
+    held = Rows(validation.arrays, validation.targets, validation.weights, device)
+    sampler = open_sampler(rows, training.batch or len(rows), training.seed, train.draw)
     settings = Settings(
         steps=training.steps or (training.epochs or 1) * sampler.steps,
         every=max(1, round(training.evaluate_every * sampler.steps)),

@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from deepwright.batches import Batch, Sampler
+from deepwright.batches import Batch
 from deepwright.blocks.rates import Rates
+from deepwright.blockwise import open_sampler
 from deepwright.engine.assembly import optimizer_of
 from deepwright.engine.loop import Task, backward
 from deepwright.errors import TrainingError
@@ -193,7 +194,7 @@ def _try_batch(task: Task, recipe: Recipe, size: int, steps: int) -> BatchTrial:
     try:
         with _aside(task) as trial:
             optimizer = _optimizer(recipe, trial)
-            feed = replace(trial.feed, sampler=Sampler(len(trial.feed.rows), size, 0), resize=(1.0, 0.0))
+            feed = replace(trial.feed, sampler=open_sampler(trial.feed.rows, size, 0), resize=(1.0, 0.0))
             for step in range(steps + 1):
                 began = time.perf_counter()
                 _step(trial, optimizer, feed.take(step, steps + 1))

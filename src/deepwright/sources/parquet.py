@@ -12,15 +12,18 @@ from deepwright.errors import DataError
 from deepwright.families import Source
 from deepwright.files import find, holds, members, name_of, read_bytes, source_line, suffix_of
 from deepwright.frames import Note, plain
+from deepwright.remote import fetch, is_url
+from deepwright.scan import Scan
 from deepwright.table import Table
 
 _SUFFIXES = (".parquet", ".pq")
 
 
 class Parquet(Source):
-    """A Parquet file, or all Parquet files of a folder, one below the other in the order of their names.
+    """A Parquet file, or all Parquet files of a folder or of a pattern, one below the other in the order of their names.
 
-    Of a folder (or an archive) that holds files named ``train…`` and ``test…``, the training rows are read by default.
+    URLs of object stores (``s3://…``, ``gs://…``) are fetched once into the cache, and need the extra ``cloud``. Of a
+    folder (or an archive) that holds files named ``train…`` and ``test…``, the training rows are read by default.
     """
 
     split: Literal["train", "test"] | None = None
@@ -29,10 +32,17 @@ class Parquet(Source):
     @classmethod
     def recognises(cls, path: str) -> bool:
         """Return whether the path is named like Parquet, or is a folder or an archive that holds some and no pictures."""
-        return "://" not in path and holds(path, _SUFFIXES)
+        if is_url(path) or _is_pattern(path):
+            return suffix_of(path) in _SUFFIXES
+        return holds(path, _SUFFIXES)
 
     def _files(self) -> tuple[list[str], list[str]]:
         """Return the paths to read, and those of test files that are left aside."""
+        if is_url(self.path):
+            return [str(copy) for _, copy in fetch(self.path, _SUFFIXES)], []
+        if _is_pattern(self.path):
+            place = Path(self.path).expanduser()
+            return sorted(str(path) for path in Path(place.anchor).glob(str(place.relative_to(place.anchor))) if path.is_file()), []
         place, member = find(self.path)
         if member or (suffix_of(self.path) in _SUFFIXES and not place.is_dir()):
             return [self.path], []
@@ -68,11 +78,32 @@ class Parquet(Source):
         frame, notes = plain(pl.concat(frames))
         if frame.is_empty():
             raise DataError("E206", "the file holds no rows", where=self.path)
-        if test:
-            fix = source_line("parquet", self.path, split="test").replace("data: {source: ", "data: {test: ")
-            notes.append(Note("held_out", f"{len(test)} test files lie beside and were not read; they are   {fix}"))
-        place, _ = find(self.path)
-        return Table(frame, Path(self.path).name, tuple(notes), str(place if place.is_dir() else place.parent))
+        notes += self._aside(test)
+        return Table(frame, Path(self.path).name, tuple(notes), self._base())
+
+    def scan(self) -> Scan | None:
+        """Return the rows as a scan, unless they are packed in an archive or compressed, or have nested columns.
+
+        Raises:
+            DataError: A file is missing (E200) or unreadable, or the files have different columns (E217).
+        """
+        paths, test = self._files()
+        places = [find(path) for path in paths]
+        if not places or any(member or not place.is_file() or place.suffix.lower() not in _SUFFIXES for place, member in places):
+            return None
+        scan = Scan.of(tuple(place for place, _ in places), Path(self.path).name, tuple(self._aside(test)), self._base())
+        return None if any(dtype.is_nested() for dtype in scan.schema.values()) else scan
+
+    def _base(self) -> str:
+        """Return the folder that relative paths in the columns start from; behind a URL there is none."""
+        if is_url(self.path):
+            return ""
+        place = Path(self.path).parent if _is_pattern(self.path) else find(self.path)[0]
+        return str(place if place.is_dir() else place.parent)
+
+    def _aside(self, test: list[str]) -> list[Note]:
+        fix = source_line("parquet", self.path, split="test").replace("data: {source: ", "data: {test: ")
+        return [Note("held_out", f"{len(test)} test files lie beside and were not read; they are   {fix}")] if test else []
 
     def held_out(self) -> Parquet | None:
         """Return the source of the test files beside the training files, if there are any."""
@@ -82,6 +113,10 @@ class Parquet(Source):
     def example(cls) -> Parquet:
         """Return a source of a file that need not exist."""
         return cls(path="rows.parquet")
+
+
+def _is_pattern(path: str) -> bool:
+    return any(sign in path for sign in "*?[") and not Path(path).expanduser().exists()
 
 
 def _frame(path: str) -> pl.DataFrame:

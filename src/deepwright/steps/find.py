@@ -68,6 +68,8 @@ def _task(recipe: Recipe, table: Table | None, target: list[str] | None, listene
     prepared = prepare(recipe, table, held, name, listener)
     rows = prepared.train
     listener(Event("data", f"{len(rows):,} training rows", values={"train": len(rows)}))
-    train, validation = (Encoded(part.arrays, part.targets, part.weights) for part in (rows, prepared.validation))
+    train, validation = (
+        Encoded(part.arrays, part.targets, part.weights, None, part.stored) for part in (rows, prepared.validation)
+    )
     task, _ = assemble(prepared.recipe, prepared.data, train, validation, lambda outputs: {})
     return task, prepared.recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -17,13 +18,17 @@ from numpy.typing import NDArray
 
 from deepwright import metrics
 from deepwright.bundle import check_target, versions, writing
+from deepwright.datapath import tidied
 from deepwright.errors import ExportError, RecipeError, UsageError, need
-from deepwright.preparation import Part, Prepared, open_tables, prepare
+from deepwright.preparation import Part, Prepared, held_out_rows, open_scan, open_tables, prepare, taken_notes, with_targets
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Recipe
 from deepwright.reporting.summary import headline, worst_rows
 from deepwright.reporting.training import ColumnLine, NoteLine, TrainingReport, training_html
 from deepwright.runtime import Outputs
+from deepwright.scan import Scan
+from deepwright.store import default_store
+from deepwright.streaming import prepare_scan
 from deepwright.table import Table
 
 if TYPE_CHECKING:
@@ -68,13 +73,29 @@ def train(
     began = time.monotonic()
     if out is not None:
         check_target(out, overwrite=overwrite)
-    table, held, test_name, recipe = open_tables(recipe, table, target or [])
-    out = out or _free_name(next(iter(recipe.outputs), "model"))
-    prepared = prepare(recipe, table, held, test_name, listener)
-    _tell_data(prepared, len(table), time.monotonic() - began, listener)
+    scan = open_scan(recipe) if table is None else None
+    if scan is None:
+        table, held, test_name, recipe = open_tables(recipe, table, target or [])
+        prepared, rows = prepare(recipe, table, held, test_name, listener, default_store()), len(table)
+    else:
+        prepared, rows = _prepared_scan(recipe, scan, target or [], listener), len(scan)
+    out = out or _free_name(next(iter(prepared.recipe.outputs), "model"))
+    _tell_data(prepared, rows, time.monotonic() - began, listener)
     with _work_directory(out, prepared) as work:
         _train_and_write(prepared, work, out, overwrite=overwrite, began=began, listener=listener)
     return out
+
+
+def _prepared_scan(recipe: Recipe, scan: Scan, target: list[str], listener: Listener) -> Prepared:
+    """Prepare rows that stay on disk."""
+    declared = recipe.data.test
+    recipe, held, name = held_out_rows(recipe)
+    if recipe.data.test is not declared:
+        scan = dataclasses.replace(scan, notes=taken_notes(scan.notes))
+    if target:
+        recipe = with_targets(recipe, tidied(recipe, scan.sample()), target)
+    listener(Event("data", f"{len(scan):,} rows are streamed from disk, one column at a time"))
+    return prepare_scan(recipe, scan, held, name, default_store(), listener)
 
 
 def _free_name(name: str) -> Path:
@@ -124,7 +145,7 @@ def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bo
     from deepwright.engine.fit import fit
 
     train, validation = (
-        Encoded(part.arrays, part.targets, part.weights, draw)
+        Encoded(part.arrays, part.targets, part.weights, draw, part.stored)
         for part, draw in ((prepared.train, prepared.draw), (prepared.validation, None))
     )
     recipe, score = _scorer(prepared)
