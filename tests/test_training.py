@@ -297,6 +297,20 @@ def test_the_tune_up_refuses_wrong_numbers(people, tmp_path, monkeypatch):
     assert sum(c["chosen"] for c in tried) == 1
 
 
+def test_a_measurement_is_remembered(people, tmp_path, monkeypatch):
+    monkeypatch.setenv("DEEPWRIGHT_CACHE", str(tmp_path / "cache"))
+    recipe = tiny(epochs=60, compile="off", patience=0)
+    told = []
+    paths = [train(recipe, table=people, target=["rich"], out=tmp_path / name, listener=lambda e: told.append(e)) for name in "ab"]
+    first, second = [event for event in told if event.stage == "machine"]
+    assert "tried" in first.text
+    assert "as measured before" in second.text
+    assert first.values == second.values
+    assert weights(paths[0]) == weights(paths[1])
+    train(recipe.replace(training={"batch": 32}), table=people, target=["rich"], out=tmp_path / "c", listener=told.append)
+    assert "tried" in [event for event in told if event.stage == "machine"][2].text
+
+
 def test_an_existing_output_is_refused_before_any_work(people, tmp_path):
     train(tiny(), table=people, target=["rich"], out=tmp_path / "m")
     events = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ import torch
 
 from deepwright.bundle import write_atomically
 from deepwright.engine.loop import Task, predictions
-from deepwright.engine.tuneup import Choice, apply, first_choice, tune
-from deepwright.errors import RecipeError
+from deepwright.engine.tuneup import Choice, Tuneup, apply, first_choice, tune
+from deepwright.errors import DeepwrightError, RecipeError
 from deepwright.progress import Event, Listener
-from deepwright.recipe import Recipe
+from deepwright.recipe import Recipe, Training
+from deepwright.store import Store, default_store, key_of
 
 LEAST_WORK = 150
 """Runs of fewer steps are not measured: it would cost more than a twentieth of them."""
@@ -80,7 +83,17 @@ def _measured(recipe: Recipe, task: Task, listener: Listener) -> tuple[dict[str,
     worth_it = open_questions and task.settings.steps >= LEAST_WORK
     if training.budget is None and not worth_it:
         return _written(start, device), []
-    tuneup = tune(task, training, start, total=training.budget)
+    store = default_store()
+    key = _key(task, training)
+    known = store.get(key) if store is not None else None
+    if known is not None:
+        start = Choice(**known.facts["choice"])
+        if training.budget is None:
+            listener(Event("machine", f"{start} on {device.type} (as measured before)", values={"tried": known.facts["table"]}))
+            return _written(start, device), known.facts["table"]
+    tuneup = tune(task, training, start, total=training.budget, ask=known is None)
+    if store is not None and known is None:
+        _remember(store, key, tuneup)
     choice = tuneup.chosen.choice
     update = _written(choice, device)
     refused = sum(not candidate.agrees for candidate in tuneup.tried)
@@ -102,6 +115,24 @@ def _measured(recipe: Recipe, task: Task, listener: Listener) -> tuple[dict[str,
             )
         )
     return update, tuneup.table()
+
+
+def _key(task: Task, training: Training) -> str:
+    """Return what a measurement is remembered by: the machine, the network, the shape of a batch, and what is pinned."""
+    device, rows = task.feed.rows.device, task.feed.rows
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    machine = [platform.node(), platform.machine(), name, torch.get_num_threads(), torch.__version__]
+    weights = {key: list(value.shape) for key, value in task.model.state_dict().items()}
+    arrays = {key: [str(value.dtype), *value.shape[1:]] for key, value in rows.arrays.items()}
+    pinned = training.model_dump(mode="json", include=set(Choice.__dataclass_fields__))
+    work = [task.feed.sampler.size, task.settings.accumulate, task.settings.steps.bit_length(), training.gradient_checkpointing]
+    return key_of("tuneup", machine, str(task.model), weights, arrays, sorted(task.feed.augment), pinned, work)
+
+
+def _remember(store: Store, key: str, tuneup: Tuneup) -> None:
+    # A cache that cannot be written is no reason not to train.
+    with suppress(DeepwrightError), store.writing(key) as entry:
+        entry.facts |= {"choice": asdict(tuneup.chosen.choice), "table": tuneup.table()}
 
 
 def _written(choice: Choice, device: torch.device) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Tuneup:
         ]
 
 
-def tune(task: Task, training: Training, start: Choice, *, total: float | None = None) -> Tuneup:
+def tune(task: Task, training: Training, start: Choice, *, total: float | None = None, ask: bool = True) -> Tuneup:
     """Measure what the recipe leaves open and return the fastest choice that agrees with plain fp32.
 
     The model's weights and torch's random state are left as they were.
@@ -105,6 +105,7 @@ def tune(task: Task, training: Training, start: Choice, *, total: float | None =
         training: The recipe's section; what it pins is not asked.
         start: The choice that is measured first, with all that is pinned.
         total: Seconds that training shall take; by default those of all steps at the first choice's speed.
+        ask: Whether anything but the first choice is measured.
 
     Raises:
         RuntimeError: The first choice cannot be computed (out of memory, no compiler).
@@ -116,7 +117,7 @@ def tune(task: Task, training: Training, start: Choice, *, total: float | None =
     result = Tuneup(first, [first])
     total = task.settings.steps * first.seconds if total is None else total
     steps = total / first.seconds
-    for question in (_numerics, _threads, _prefetch, _compilation):
+    for question in (_numerics, _threads, _prefetch, _compilation) if ask else ():
         for choice in question(result.chosen.choice, training, task):
             left = SHARE * total - (time.perf_counter() - began)
             cost = 2 * LEAST_STEPS * result.chosen.seconds + LEAST_SECONDS + (COMPILING if choice.compile else 0)
