@@ -18,7 +18,7 @@ def arguments(doc: str | None, names: Iterable[str]) -> argparse.ArgumentParser:
     """Return a parser of what every benchmark takes: the data folder, tasks, recipe settings and the file of results."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = list(names)
-    parser.add_argument("data", type=Path, nargs="?", default=Path("data"), help="the folder that holds the data sets")
+    parser.add_argument("data", type=Path, help="the folder that holds the data sets")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE", help="a setting of the recipe")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
@@ -33,7 +33,7 @@ def write(path: Path | None, results: Any) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Return what figures depend on: the CPU, its number formats and cores, memory, system and Python; nothing that names the host."""
+    """Return what figures depend on: CPU, number formats, cores, memory, system and Python; nothing that names the host."""
     info = _cpu_info()
     flags = set(info.get("flags", info.get("Features", "")).split())
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0

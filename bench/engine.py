@@ -46,11 +46,15 @@ TOLERANCE = {"loss": 0.15, "accuracy": 0.05}
 
 
 def run(contender: str, task: str, arrays: Path, data: Path, seed: int, more: list[str]) -> dict[str, Any]:
-    """Train once in a fresh process and return what it measured."""
+    """Train once in a fresh process and return what it measured.
+
+    Raises:
+        ChildProcessError: It failed, with the end of what it wrote.
+    """
     command = [sys.executable, str(ROOT / "bench" / "worker.py"), contender, task, str(arrays), "--data", str(data)]
     result = subprocess.run([*command, "--seed", str(seed), *more], capture_output=True, text=True, check=False)
     if result.returncode:
-        raise SystemExit(f"{contender} failed on {task}:\n{result.stderr[-3000:]}")
+        raise ChildProcessError(f"{contender} failed on {task}:\n{result.stderr[-3000:]}")
     found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return found
 
@@ -71,13 +75,23 @@ def measure(task: str, chosen: list[str], options: Any) -> dict[str, Any]:
     """Run every contender in every round, in an order that moves on from round to round."""
     more = [f"--{key}={value}" for key in ("epochs", "rows") if (value := getattr(options, key)) is not None]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / f"{task}.npz"
         encode(TASKS[task], options.data, arrays, options.rows)
         for number in range(options.rounds):
             for name in chosen[number % len(chosen) :] + chosen[: number % len(chosen)]:
+                if name in failed:
+                    continue
                 own = [f"--set={setting}" for setting in options.settings] if name == "deepwright" else []
-                found = run(name, task, arrays, options.data, number, more + own)
+                try:
+                    found = run(name, task, arrays, options.data, number, more + own)
+                except ChildProcessError as error:
+                    if name == "deepwright":
+                        raise
+                    print(error, flush=True)  # hours of the others' runs are not thrown away
+                    failed.append(name)
+                    continue
                 runs[name].append(found)
                 rate = f"{found['rate']:>10,.0f}" if found["rate"] else " " * 10
                 print(
@@ -89,7 +103,8 @@ def measure(task: str, chosen: list[str], options: Any) -> dict[str, Any]:
         "rounds": options.rounds,
         "epochs": options.epochs or TASKS[task].epochs,
         "rows": (options.rows or TASKS[task].rows) // TASKS[task].batch * TASKS[task].batch,
-        "contenders": {name: summary(held) for name, held in runs.items()},
+        "failed": [CONTENDERS[name][0] for name in failed],
+        "contenders": {name: summary(held) for name, held in runs.items() if name not in failed},
     }
 
 
@@ -119,11 +134,8 @@ def unlike(contenders: dict[str, Any]) -> dict[str, list[str]]:
 def page(results: dict[str, Any]) -> str:
     """Return docs/benchmarks.md."""
     where = results["machine"]
-    versions = dict(
-        sorted(
-            {k: v for t in results["tasks"].values() for c in t["contenders"].values() for k, v in c["versions"].items()}.items()
-        )
-    )
+    found = [each["versions"] for task in results["tasks"].values() for each in task["contenders"].values()]
+    versions = sorted({name: version for each in found for name, version in each.items()}.items())
     lines = [
         "# Benchmarks",
         "",
@@ -133,11 +145,11 @@ def page(results: dict[str, Any]) -> str:
         f"Machine: {where['cpu']} (family/model {where['family']}), {where['cores']} cores, {', '.join(where['flags'])}; "
         f"{where['memory_gib']} GiB; {where['system']}; Python {where['python']}.",
         "",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions) + ".",
         "",
-        "Rates are training samples a second, medians over the rounds: *epochs 2…n* between the end of the first epoch and the end of",
-        "the last; *whole fit* with setting up, the first epoch and Deepwright's tune-up. No contender validates, ¹ aside. *× theirs* is",
-        "Deepwright's rate divided by theirs. Memory is the peak of the process itself, torch and the data in it.",
+        "Rates are training samples a second, medians over the rounds: *epochs 2…n* from the end of the first epoch to that of the",
+        "last; *whole fit* with setting up, the first epoch and Deepwright's tune-up. No contender validates, but that of note ¹.",
+        "*× theirs* is Deepwright's rate divided by theirs. Memory is the peak of the process itself, torch and the data in it.",
     ]
     if results["missing"]:
         lines += ["", f"Not installed, and left out: {', '.join(results['missing'])}."]
@@ -163,20 +175,20 @@ def section(task: Task, found: dict[str, Any]) -> list[str]:
         rate = f"{each['rate']:,.0f}" if each["rate"] else ""
         parameters = f"{each['parameters']:,.0f}" if each["parameters"] else "its own"
         mark = f" (differs: {', '.join(strange[name])})" if name in strange else ""
-        rows.append(
-            f"| {CONTENDERS[name][0]}{mark} | {rate} | {ratio[0]} | {each['whole']:,.0f} | {ratio[1]} | {each['memory'] / 2**20:,.0f} "
-            f"| {each['loss']:.3f} | {each['accuracy']:.3f} | {parameters} |"
-        )
+        speed = [rate, ratio[0], f"{each['whole']:,.0f}", ratio[1]]
+        rest = [f"{each['memory'] / 2**20:,.0f}", f"{each['loss']:.3f}", f"{each['accuracy']:.3f}", parameters]
+        rows.append("| " + " | ".join([CONTENDERS[name][0] + mark, *speed, *rest]) + " |")
     words = {"plain": "plain PyTorch", "peers": "the best peer", "hand_tuned": "the hand-tuned loop"}
     goals = [f"{value:.2f}× {words[key]} (goal {task.wanted.get(key, '–')})" for key, value in rates(contenders).items()]
     chosen = {key: value for key, value in ours["notes"]["chosen"].items() if value is not None}
     return [
         f"## {task.title[0].upper()}{task.title[1:]}",
         "",
-        f"{found['rows']:,} rows, batch {task.batch}, {found['epochs']} epochs, {task.optimizer['type']}, {found['rounds']} rounds. "
-        f"Deepwright: {', '.join(goals)}.",
-        f"It chose {', '.join(f'{key} {value}' for key, value in chosen.items())}; the tune-up took {ours['tuneup_seconds']:.2f} s of "
-        f"{ours['seconds']:.1f} s.",
+        f"{found['rows']:,} rows, {found['epochs']} epochs, batch {task.batch}, {task.optimizer['type']}, {found['rounds']} rounds."
+        + (f" Failed: {', '.join(found['failed'])}." if found["failed"] else ""),
+        f"Deepwright: {', '.join(goals)}." if goals else "",
+        f"It chose {', '.join(f'{key} {value}' for key, value in chosen.items())}; "
+        f"the tune-up took {ours['tuneup_seconds']:.2f} s of {ours['seconds']:.1f} s.",
         "",
         "| | epochs 2…n | × theirs | whole fit | × theirs | MiB | loss | test accuracy | parameters |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -191,10 +203,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="epochs instead of the task's own")
     parser.add_argument("--rows", type=int, help="training rows instead of the task's own")
     parser.add_argument("--table", action="store_true", help="only write the page again")
-    options = parser.parse_args()
-    if options.table:
+    if "--table" in sys.argv[1:]:  # needs no data
         PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
         return
+    options = parser.parse_args()
     wanted = list(dict.fromkeys(["deepwright", *(options.only or CONTENDERS)]))
     there = [name for name in wanted if find_spec(CONTENDERS[name][1])]
     results: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Deepwright, by its public interface: the recipe pins model, batch, epochs and optimizer, and leaves the machine to the tune-up."""
+"""Deepwright, by its public interface: model, batch, epochs and optimizer are pinned, the machine is left to the tune-up."""
 
 from __future__ import annotations
 

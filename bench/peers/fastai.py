@@ -1,4 +1,4 @@
-"""fastai: a Learner on fastai's own data loaders, without bars; PyTorch's optimizer in its wrapper, so that the steps are the same."""
+"""fastai: a Learner on fastai's own data loader, without bars; PyTorch's optimizer in its wrapper, so that steps are the same."""
 
 from __future__ import annotations
 
