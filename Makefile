@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
+BENCH  := .venv-bench
 RUN    ?= runs
 DATA   ?= data
 
@@ -44,9 +45,16 @@ format: $(STAMP) ## Format the code and mend what the linter can.
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Measure on the public data sets that lie in DATA (see bench/README.md).
+$(BENCH)/.stamp: pyproject.toml bench/requirements.txt
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" -r bench/requirements.txt
+	touch $(BENCH)/.stamp
+
+bench: $(STAMP) $(BENCH)/.stamp ## Measure on the public data sets that lie in DATA, and write docs/benchmarks.md (hours).
 	@test -d "$(DATA)" || { echo "make bench DATA=FOLDER: the folder that holds the data sets; bench/README.md lists them"; exit 2; }
-	for script in bench/*.py; do $(BIN)/python "$$script" "$(DATA)" || exit 1; done
+	for script in tables pictures; do $(BIN)/python bench/$$script.py "$(DATA)" || exit 1; done
+	$(BENCH)/bin/python bench/engine.py "$(DATA)" --out bench/results/engine.json
+	$(BENCH)/bin/python bench/tuneup.py "$(DATA)" --out bench/results/tuneup.json
 
 generate: $(STAMP) ## Write the files that are derived from the code.
 	$(BIN)/python scripts/generate.py

@@ -5,11 +5,11 @@ python bench/pictures.py DATA_DIRECTORY [NAME ...] [--set KEY=VALUE ...] [--out 
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
+
+from common import arguments, write
 
 import deepwright as dw
 
@@ -42,21 +42,16 @@ TASKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TASKS))
-    parser.add_argument("--set", action="append", default=[], dest="settings")
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+    options = arguments(__doc__, TASKS).parse_args()
     results = {}
-    for name in arguments.names or TASKS:
+    for name in options.names or TASKS:
         recipe, least = TASKS[name]
         data = recipe["data"]
         paths = {"source": data} if isinstance(data, str) else data
-        placed = {**recipe, "data": {key: str(arguments.data / path) for key, path in paths.items()}}
+        placed = {**recipe, "data": {key: str(options.data / path) for key, path in paths.items()}}
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            model = dw.train(recipe=placed, target="label", out=Path(folder) / "model", settings=arguments.settings)
+            model = dw.train(recipe=placed, target="label", out=Path(folder) / "model", settings=options.settings)
             accuracy = model.metrics["label"]["accuracy"]
         seconds = time.perf_counter() - began
         results[name] = {"accuracy": accuracy, "seconds": seconds}
@@ -66,8 +61,7 @@ def main() -> None:
             f"{name:16} test accuracy {figure}{wanted}   {seconds:.0f} s",
             flush=True,
         )
-    if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=2))
+    write(options.out, results)
 
 
 if __name__ == "__main__":

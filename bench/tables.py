@@ -8,14 +8,13 @@ is 1 - ROC AUC for classes and RMSE for numbers: lower is better, and the ratio 
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from common import arguments, write
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 from sklearn.model_selection import train_test_split
@@ -92,24 +91,18 @@ def ours(train: Table, test: Table, target: str, settings: list[str]) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TASKS))
-    parser.add_argument("--set", action="append", default=[], dest="settings")
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+    options = arguments(__doc__, TASKS).parse_args()
     results = {}
-    for name in arguments.names or TASKS:
-        train, test, target = tables(arguments.data, name)
-        a, b = ours(train, test, target, arguments.settings), theirs(train, test, target)
+    for name in options.names or TASKS:
+        train, test, target = tables(options.data, name)
+        a, b = ours(train, test, target, options.settings), theirs(train, test, target)
         results[name] = {"deepwright": a, "hist_gradient_boosting": b, "ratio": a["figure"] / b["figure"]}
         more = f"   accuracy {a['accuracy']:.4f} vs {b['accuracy']:.4f}" if "accuracy" in a else ""
         print(
             f"{name:20} {a['figure']:.5g} vs {b['figure']:.5g}   ratio {results[name]['ratio']:.4f}{more}   {a['seconds']:.0f} s",
             flush=True,
         )
-    if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=2))
+    write(options.out, results)
 
 
 if __name__ == "__main__":
