@@ -129,9 +129,10 @@ class StoredRows(Rows):
         """Bring blocks into the pool, in place of those that were read longest ago."""
         if not self._pool:
             places = min(3 * self.window, -(-self._rows // self.block))
-            self._pool = [torch.empty((places * self.block, *file.shape[1:]), dtype=file.dtype) for file in self._files]
             self._free = list(range(places))
             self._place = torch.full((-(-self._rows // self.block),), -1, dtype=torch.long)
+            # The last of these, since `take` looks at the pool before it waits for the lock.
+            self._pool = [torch.empty((places * self.block, *file.shape[1:]), dtype=file.dtype) for file in self._files]
         for block in blocks:
             if block in self._slots:
                 self._slots[block] = self._slots.pop(block)  # wanted again: it is the newest now
