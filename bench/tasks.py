@@ -212,7 +212,7 @@ TASKS = {
         wanted={"plain": 2.2, "peers": 1.8, "hand_tuned": 0.97},
     ),
     "toy": Task(
-        "six layers of 128 on 40,000 generated rows: a step of about 1 ms, most of it calls",
+        "three layers of 128 on 40,000 generated rows: a step of about 1 ms, most of it calls",
         generated(16, 40_000),
         "y",
         {f"x{i}": STANDARD for i in range(16)},
@@ -220,7 +220,7 @@ TASKS = {
         epochs=20,
         rows=40_000,
         optimizer={"type": "sgd", "lr": 0.02, "momentum": 0.9, "nesterov": False},
-        hidden=(128,) * 6,
+        hidden=(128,) * 3,
         wanted={"hand_tuned": 0.97},
     ),
 }
