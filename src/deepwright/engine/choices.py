@@ -96,6 +96,8 @@ def _measured(recipe: Recipe, task: Task, listener: Listener) -> tuple[dict[str,
         _remember(store, key, tuneup)
     choice = tuneup.chosen.choice
     update = _written(choice, device)
+    if not tuneup.chosen.agrees:
+        listener(Event("warning", f"declared as it is, {choice} {tuneup.chosen.reason}"))
     refused = sum(not candidate.agrees for candidate in tuneup.tried)
     more = f", {refused} refused" if refused else ""
     listener(
