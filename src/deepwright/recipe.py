@@ -190,6 +190,9 @@ class Training(Spec):
     """Batches that a background thread makes ahead; by default measured."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Whether the network is compiled (torch.compile); ``auto`` counts its warm-up against the work ahead."""
+    parallel: Literal["auto", "data", "sharded"] = "auto"
+    """What several processes divide: ``data``: the rows of each batch; ``sharded``: the weights and the optimizer's state too
+    (FSDP2), for models that no single device holds. ``auto`` is ``data``. One process does not ask."""
     accumulate: int = Field(1, ge=1)
     """Parts that a batch is computed in, one after the other: the same step with less memory."""
     evaluate_every: float = Field(1.0, gt=0)

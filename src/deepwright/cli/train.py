@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deepwright.cli.options import Json, Quiet, Targets, Test
-from deepwright.console import Console, emit_json
+from deepwright.console import Console, emit_json, is_leader
 from deepwright.errors import UsageError
 
 RECIPES = (".yaml", ".yml", ".json")
@@ -67,7 +67,7 @@ def train(
         )
         place = shlex.quote(str(model.path))
         console.say("next", f"deepwright predict {place} NEW.csv · deepwright show {place}")
-    if as_json:
+    if as_json and is_leader():
         from deepwright.steps.show import show
 
         emit_json(show(model.path))

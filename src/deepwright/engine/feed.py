@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded
+from deepwright.engine.parallel import World
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Feed:
         mixup: Mixup's alpha; 0 is off.
         cutmix: CutMix's alpha; 0 is off.
         ahead: Batches that a background thread makes before they are asked for; 0: none.
+        parts: Parts that a batch is computed in, one after the other.
+        world: The processes, among which each part is divided.
     """
 
     rows: Rows
@@ -36,10 +39,24 @@ class Feed:
     mixup: float = 0.0
     cutmix: float = 0.0
     ahead: int = 0
+    parts: int = 1
+    world: World = World()
 
     def take(self, step: int) -> Batch:
-        """Make the batch of a step, changed at random as the step's own generator says."""
-        batch = self.rows.take(self.sampler(step))
+        """Make the batch of a step, or what this process computes of it."""
+        index = self.sampler(step)
+        shares = self.world.shares(len(index), self.parts)
+        parts = tuple(len(share) for share in shares) if len(shares) > 1 else ()
+        if self.world.size == 1:
+            return replace(self._changed(self.rows.take(index), step), parts=parts)
+        mine = torch.cat([torch.arange(share.start, share.stop) for share in shares])
+        if not self.augment and not self.mixup and not self.cutmix:
+            return replace(self.rows.take(index[mine]), parts=parts)
+        # The random changes are those of the whole batch: each process makes all of it, and keeps its rows.
+        return replace(self._changed(self.rows.take(index), step).at(mine), parts=parts)
+
+    def _changed(self, batch: Batch, step: int) -> Batch:
+        """Change a batch at random, as the step's own generator says."""
         if not self.augment and not self.mixup and not self.cutmix:
             return batch
         generator = seeded(self.seed, 2, step)

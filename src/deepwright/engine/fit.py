@@ -17,10 +17,12 @@ from torch import Tensor
 from deepwright.batches import Augment, Rows, Sampler
 from deepwright.blocks.decay import weight_decay_groups
 from deepwright.datapath import Arrays, DataPath
-from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
+from deepwright.engine.checkpoint import parse_checkpoint, read_checkpoint, save_checkpoint
 from deepwright.engine.choices import choose, device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, settle, should_stop
+from deepwright.engine.parallel import World
+from deepwright.engine.sharded import Whole, check_optimizer, distribute
 from deepwright.errors import RecipeError
 from deepwright.families import Schedule
 from deepwright.model import Model, build_model
@@ -71,8 +73,15 @@ class _Best:
 
 
 def fit(
-    recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded, score: Score, directory: Path, listener: Listener
-) -> Fitted:
+    recipe: Recipe,
+    data: DataPath,
+    train: Encoded,
+    validation: Encoded,
+    score: Score,
+    directory: Path,
+    listener: Listener,
+    world: World = World(),
+) -> Fitted | None:
     """Train, from the directory's checkpoint on if there is one.
 
     Args:
@@ -83,10 +92,14 @@ def fit(
         score: From validation predictions to figures.
         directory: Where checkpoints are kept.
         listener: Hears of progress.
+        world: The processes that train together; each calls this with the same arguments.
+
+    Returns:
+        What training brought, to process 0; nothing to the others.
 
     Raises:
         TrainingError: The loss is not finite any more, or every checkpoint is damaged.
-        RecipeError: The device is not there.
+        RecipeError: The device is not there, or a batch holds fewer rows than there are processes.
     """
     training = recipe.training
     device = device_of(training.device)
@@ -100,23 +113,30 @@ def fit(
         steps=training.steps or (training.epochs or 1) * sampler.steps,
         every=max(1, round(training.evaluate_every * sampler.steps)),
         epoch=sampler.steps,
-        accumulate=min(training.accumulate, sampler.size),
         clip=training.clip,
         l1=training.l1,
         l2=training.l2,
     )
-    feed = Feed(rows, sampler, training.seed, _augmentations(recipe, data), training.mixup, training.cutmix)
+    parts = min(training.accumulate, _rows_each(sampler.size, world))
+    augment = _augmentations(recipe, data)
+    feed = Feed(rows, sampler, training.seed, augment, training.mixup, training.cutmix, parts=parts, world=world)
     task = Task(model, feed, held, score, settings, model)
     threads = torch.get_num_threads()
-    recipe, table = choose(recipe, task, directory, listener)
+    recipe, table = choose(recipe, task, directory, listener, world)
+    sharded = training.parallel == "sharded"
+    states = distribute(task, world, sharded=sharded)
     optimizer, schedule = _optimizer(recipe, model), _schedule(recipe)
-    saved = load_checkpoint(directory)
-    progress, best, spent = _restore(saved, model, optimizer, listener) if saved else (Progress(), _Best(), 0.0)
-    runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener)
+    check_optimizer(optimizer, world, sharded=sharded)
+    progress, best, spent = _restore(directory, model, optimizer, states, world, listener)
+    runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener, states)
     try:
         runner.run(loop(task, optimizer, schedule, progress))
     finally:
         torch.set_num_threads(threads)
+    if not world.leads:
+        return None
+    if world.size > 1:
+        model = build_model(recipe, data)  # without what several processes needed
     model.load_state_dict(best.weights)
     index = best_of(progress.scores)
     return Fitted(
@@ -142,6 +162,7 @@ class _Runner:
     directory: Path
     spent: float
     listener: Listener
+    states: Whole
     stopped: str = ""
 
     def run(self, steps: Iterator[Progress]) -> None:
@@ -154,7 +175,8 @@ class _Runner:
                 now = time.monotonic()
                 if progress.evaluated:
                     self._keep_best()
-                if progress.evaluated or now - saved >= self.training.checkpoint_every:
+                due = now - saved >= self.training.checkpoint_every
+                if progress.evaluated or (self.task.world.agree(due) if self.states.collective else due):
                     self.save(now - began)
                     saved = time.monotonic()
                 if progress.evaluated or now - told >= 0.2:
@@ -170,18 +192,25 @@ class _Runner:
 
     def _keep_best(self) -> None:
         score = self.progress.scores[-1]
-        if score >= self.best.score or not self.best.weights:
+        if score >= self.best.score:
             self.best.score = score
-            self.best.weights = {name: value.detach().clone() for name, value in self.task.model.state_dict().items()}
+            weights = self.states.model(self.task.model)
+            self.best.weights = {name: value.detach().clone() for name, value in weights.items()}
 
     def save(self, seconds: float) -> None:
         """Write a checkpoint of all that the rest of the run depends on."""
+        world = self.task.world
         settle(self.progress, self.optimizer)
+        if not world.leads and not self.states.collective:
+            return
+        model, optimizer = self.states.model(self.task.model), self.states.optimizer(self.task.model, self.optimizer)
+        if not world.leads:
+            return
         save_checkpoint(
             self.directory,
             {
-                "model": self.task.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "model": model,
+                "optimizer": optimizer,
                 "best": self.best.weights,
                 "best_score": self.best.score,
                 "step": self.progress.step,
@@ -189,6 +218,7 @@ class _Runner:
                 "loss_sum": self.progress.loss_sum,
                 "random": torch.get_rng_state(),
                 "seconds": self.spent + seconds,
+                "processes": world.size,
             },
         )
 
@@ -265,14 +295,34 @@ def _schedule(recipe: Recipe) -> Schedule:
     return recipe.training.schedule
 
 
+def _rows_each(batch: int, world: World) -> int:
+    """Return the rows of a batch that each process has at least."""
+    if batch < world.size:
+        raise RecipeError(
+            "E106",
+            "a batch holds fewer rows than there are processes",
+            where="training.batch",
+            got=f"{batch} rows, {world.size} processes",
+            fix="raise training.batch, or start fewer processes",
+        )
+    return batch // world.size
+
+
 def _restore(
-    saved: tuple[dict[str, Any], list[str]], model: Model, optimizer: torch.optim.Optimizer, listener: Listener
+    directory: Path, model: Model, optimizer: torch.optim.Optimizer, states: Whole, world: World, listener: Listener
 ) -> tuple[Progress, _Best, float]:
-    state, skipped = saved
+    """Go on from the checkpoint that process 0 finds, or begin."""
+    found, skipped = read_checkpoint(directory) if world.leads else (None, [])
+    body = world.send(found)
     for line in skipped:
         listener(Event("warning", line))
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    if body is None:
+        return Progress(), _Best(), 0.0
+    state = parse_checkpoint(body)
+    if state["processes"] != world.size:
+        text = f"the run began with {state['processes']} processes; with {world.size} the result is the same but for rounding"
+        listener(Event("warning", text, values={"processes": world.size}))
+    states.restore(model, optimizer, state["model"], state["optimizer"])
     torch.set_rng_state(state["random"])
     progress = Progress(state["step"], state["history"], state["loss_sum"])
     listener(

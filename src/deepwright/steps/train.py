@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from deepwright.table import Table
 
 if TYPE_CHECKING:
     from deepwright.engine.fit import Fitted
+    from deepwright.engine.parallel import World
     from deepwright.model import Model
     from deepwright.runtime import Backend
 
@@ -46,7 +47,8 @@ def train(
 ) -> Path:
     """Train what a recipe declares and write the bundle.
 
-    A run that was killed goes on from its last checkpoint when the same recipe and data are trained again.
+    A run that was killed goes on from its last checkpoint when the same recipe and data are trained again. Started in several
+    processes, as ``torchrun`` does, they train one model together; the first of them tells, and writes.
 
     Args:
         recipe: The recipe; what it leaves open is decided from the data and written into the bundle's recipe.
@@ -66,16 +68,26 @@ def train(
         TrainingError: The loss is not finite any more.
     """
     need("torch", extra="train")
+    from deepwright.engine.parallel import joined
+
+    with joined() as world:
+        return _train(recipe, table, target or [], out, overwrite=overwrite, listener=listener if world.leads else silent, world=world)
+
+
+def _train(
+    recipe: Recipe, table: Table | None, target: list[str], out: Path | None, *, overwrite: bool, listener: Listener, world: World
+) -> Path:
     began = time.monotonic()
-    if out is not None:
+    if out is not None and world.leads:
         check_target(out, overwrite=overwrite)
     table, held, test_name, recipe = _tables(recipe, table)
-    recipe = _with_targets(recipe, table, target or [])
-    out = out or _free_name(next(iter(recipe.outputs), "model"))
+    recipe = _with_targets(recipe, table, target)
+    out = Path(world.agree(str(out or _free_name(next(iter(recipe.outputs), "model")))))
     prepared = prepare(recipe, table, held, test_name, listener)
     _tell_data(prepared, len(table), time.monotonic() - began, listener)
-    with _work_directory(out, prepared) as work:
-        _train_and_write(prepared, work, out, overwrite=overwrite, began=began, listener=listener)
+    with _work_directory(out, prepared) if world.leads else nullcontext(out) as work:
+        _train_and_write(prepared, work, out, overwrite=overwrite, began=began, listener=listener, world=world)
+    world.wait()
     return out
 
 
@@ -135,7 +147,9 @@ def _work_directory(out: Path, prepared: Prepared) -> Iterator[Path]:
     shutil.rmtree(work)
 
 
-def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bool, began: float, listener: Listener) -> None:
+def _train_and_write(
+    prepared: Prepared, work: Path, out: Path, *, overwrite: bool, began: float, listener: Listener, world: World
+) -> None:
     from deepwright.engine.fit import Encoded, fit
 
     train, validation = (
@@ -144,10 +158,13 @@ def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bo
     )
     recipe, score = _scorer(prepared)
     prepared.recipe = recipe
-    fitted = fit(recipe, prepared.data, train, validation, score, work, listener)
+    fitted = fit(recipe, prepared.data, train, validation, score, work, listener, world)
+    if fitted is None:
+        return
     manifest: dict[str, Any] = {}
     with writing(out, overwrite=overwrite, manifest=manifest) as scratch:
         _write(prepared, fitted, scratch, manifest, began, listener)
+        manifest["lineage"]["processes"] = world.size
     size = sum(file.stat().st_size for file in out.iterdir())
     listener(
         Event(
