@@ -22,7 +22,7 @@ from deepwright.engine.choices import choose, device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, settle, should_stop
 from deepwright.engine.parallel import World
-from deepwright.engine.sharded import Whole, check_optimizer, distribute
+from deepwright.engine.sharded import Whole, fit_optimizer, distribute
 from deepwright.errors import RecipeError
 from deepwright.families import Schedule
 from deepwright.model import Model, build_model
@@ -126,7 +126,7 @@ def fit(
     sharded = training.parallel == "sharded"
     states = distribute(task, world, sharded=sharded)
     optimizer, schedule = _optimizer(recipe, model), _schedule(recipe)
-    check_optimizer(optimizer, world, sharded=sharded)
+    fit_optimizer(optimizer, world, sharded=sharded)
     progress, best, spent = _restore(directory, model, optimizer, states, world, listener)
     runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener, states)
     try:

@@ -83,19 +83,24 @@ def distribute(task: Task, world: World, *, sharded: bool) -> Whole:
         return Whole()
     if world.size > 1:
         _shard(task.model, task.feed.rows.device, world)
-        # The learnt weights of several losses are used outside of the forward pass, which gathers all others.
-        outside = [p for p in task.model.parameters() if not hasattr(p, "to_local")]
-        task.exchange = GradientSum(outside, world, max(1, task.feed.parts))
+        # FSDP sums the gradients; the loss is left.
+        task.exchange = world.sum
     return Sharded()
 
 
-def check_optimizer(optimizer: torch.optim.Optimizer, world: World, *, sharded: bool) -> None:
-    """Refuse an optimizer that needs whole matrices where there are shards.
+def fit_optimizer(optimizer: torch.optim.Optimizer, world: World, *, sharded: bool) -> None:
+    """Bring an optimizer in line with shards, or refuse one that needs whole matrices.
 
     Raises:
         RecipeError: Muon and sharded weights (E106).
     """
-    if sharded and world.size > 1 and isinstance(optimizer, Muon):
+    if not sharded or world.size == 1:
+        return
+    if isinstance(optimizer, torch.optim.SGD):
+        # torch 2.15 has no fused SGD for shards; those of Adam and Adagrad it has.
+        for group in optimizer.param_groups:
+            group["fused"] = False
+    if isinstance(optimizer, Muon):
         raise RecipeError(
             "E106",
             "muon orthogonalises whole matrices, and sharded weights have none",
@@ -108,7 +113,6 @@ def check_optimizer(optimizer: torch.optim.Optimizer, world: World, *, sharded: 
 def _shard(model: nn.Module, device: torch.device, world: World) -> None:
     """Shard each stage of the network, then what is left; a stage's weights are gathered when it is computed."""
     mesh = init_device_mesh(device.type, (world.size,))
-    ignored = {p for name, p in model.named_parameters() if name == "log_variances"}
     wrapped: list[nn.Module] = []
     for module in list(model.modules()):
         # The members of these are always called, so that the hooks which gather their weights run.
@@ -117,8 +121,9 @@ def _shard(model: nn.Module, device: torch.device, world: World) -> None:
     # Inner ones first, as FSDP asks; one that holds a stage already keeps only what that stage leaves.
     for child in dict.fromkeys(reversed(wrapped)):
         fully_shard(child, mesh=mesh)
-    fully_shard(model, mesh=mesh, ignored_params=ignored)
+    fully_shard(model, mesh=mesh)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             # Sums, not means: the loss of each process is its share of the whole batch's.
             module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(enable=True)
