@@ -36,6 +36,13 @@ def train(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that exists.")] = False,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="PLACE", help="Train in N processes: local:N, ray:N or ray://HOST:PORT/N.", show_default=False),
+    ] = None,
+    restarts: Annotated[
+        int, typer.Option("--restarts", metavar="N", min=0, help="With --on: how often lost processes start again.")
+    ] = 3,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -63,6 +70,8 @@ def train(
             budget=budget,
             seed=seed,
             settings=settings or [],
+            on=on,
+            restarts=restarts,
             listener=console,
         )
         place = shlex.quote(str(model.path))

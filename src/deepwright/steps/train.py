@@ -82,7 +82,7 @@ def _train(
         check_target(out, overwrite=overwrite)
     table, held, test_name, recipe = _tables(recipe, table)
     recipe = _with_targets(recipe, table, target)
-    out = Path(world.agree(str(out or _free_name(next(iter(recipe.outputs), "model")))))
+    out = Path(world.agree(str(out or free_name(next(iter(recipe.outputs), "model")))))
     prepared = prepare(recipe, table, held, test_name, listener)
     _tell_data(prepared, len(table), time.monotonic() - began, listener)
     with _work_directory(out, prepared) if world.leads else nullcontext(out) as work:
@@ -105,7 +105,7 @@ def _with_targets(recipe: Recipe, table: Table, target: list[str]) -> Recipe:
     return recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
 
 
-def _free_name(name: str) -> Path:
+def free_name(name: str) -> Path:
     """Return a directory name that is free, so that nothing is ever overwritten unasked."""
     base = "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-") or "model"
     number = 1
