@@ -48,7 +48,8 @@ class SynchronizedBatchNorm(nn.modules.batchnorm._BatchNorm):
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return mean (C,), variance (C,) and count () over all processes; the running statistics follow them."""
         axes = [0, *range(2, x.ndim)]
-        variance, mean = torch.var_mean(x.float(), axes, correction=0)
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        variance, mean = torch.var_mean(x.to(dtype), axes, correction=0)
         # In float64 a variance may be the difference of two sums, and one exchange suffices.
         variance, mean = variance.double(), mean.double()
         count = mean.new_tensor([x.numel() // x.shape[1]])
@@ -61,9 +62,9 @@ class SynchronizedBatchNorm(nn.modules.batchnorm._BatchNorm):
             assert self.num_batches_tracked is not None  # noqa: S101  for the type checker: kept with the other two
             self.num_batches_tracked += 1
             rate = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
-            self.running_mean.lerp_(mean.float(), rate)
-            self.running_var.lerp_((variance * count / (count - 1)).float(), rate)
-        return mean.float(), variance.float(), count.float()
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), rate)
+            self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var.dtype), rate)
+        return mean.to(dtype), variance.to(dtype), count.to(dtype)
 
 
 class _Normalize(torch.autograd.Function):
@@ -86,7 +87,7 @@ class _Normalize(torch.autograd.Function):
         plain, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
-        sums = ctx.total(torch.cat([by_bias.float(), by_weight.float()])) / count
+        sums = ctx.total(torch.cat([by_bias, by_weight]).to(mean.dtype)) / count
         over_bias, over_weight = sums.chunk(2)
         inverse = torch.rsqrt(variance + ctx.eps)
         slope = weight * inverse * over_weight * inverse

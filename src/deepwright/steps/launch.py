@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +48,13 @@ class Place:
     address: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Place:
+    def parse(cls, text: str, among: Sequence[str] = ("local", "ray")) -> Place:
         """Read ``local:N``, ``ray``, ``ray:N``, ``ray://HOST:PORT`` or ``ray://HOST:PORT/N``.
 
         Raises:
             UsageError: It is none of them (E701).
         """
-        if match := re.fullmatch(r"local:([1-9]\d*)", text):
+        if "local" in among and (match := re.fullmatch(r"local:([1-9]\d*)", text)):
             return cls("local", int(match[1]))
         if match := re.fullmatch(r"ray(?::([1-9]\d*))?", text):
             return cls("ray", int(match[1]) if match[1] else None)
@@ -65,8 +65,8 @@ class Place:
             "the place to run on is unknown",
             where="--on",
             got=text,
-            expected="local:N, ray, ray:N, ray://HOST:PORT or ray://HOST:PORT/N, with N processes",
-            fix="--on local:2",
+            expected="local:N, " * ("local" in among) + "ray, ray:N, ray://HOST:PORT or ray://HOST:PORT/N, with N processes",
+            fix=f"--on {among[0]}:2",
         )
 
 

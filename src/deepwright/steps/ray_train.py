@@ -59,7 +59,8 @@ def cluster(place: Place) -> Iterator[Any]:
     ours = not ray.is_initialized()
     if ours:
         # A cluster that is there already is found by its address, or by RAY_ADDRESS; else one begins on this machine.
-        local = {} if place.address or os.environ.get("RAY_ADDRESS") else {"num_cpus": max(place.workers or 1, os.cpu_count() or 1)}
+        # On this machine a worker needs no core of its own: more may be asked for than there are.
+        local = {} if place.address or os.environ.get("RAY_ADDRESS") else {"num_cpus": (place.workers or 0) + (os.cpu_count() or 1)}
         quiet = {"include_dashboard": False} if local else {}
         ray.init(place.address or None, log_to_driver=False, configure_logging=False, **local, **quiet)
     try:
