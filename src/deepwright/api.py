@@ -116,6 +116,8 @@ def train(
     budget: str | float | None = None,
     seed: int | None = None,
     settings: Iterable[str] = (),
+    on: str | None = None,
+    restarts: int = 3,
     listener: Listener | None = None,
 ) -> Model:
     """Train a model and return it.
@@ -130,6 +132,8 @@ def train(
         budget: Time for training, such as ``"5m"`` or seconds.
         seed: The seed.
         settings: ``KEY.PATH=VALUE`` overrides of the recipe.
+        on: Where to train in several processes: ``local:N``, ``ray:N``, ``ray://HOST:PORT/N``; by default in this one.
+        restarts: With ``on``: how often the processes start again, from the last checkpoint, when one is lost.
         listener: Hears of progress; by default lines on standard error.
 
     Raises:
@@ -140,18 +144,18 @@ def train(
     Example:
         ``dw.train("adult.csv", target="income", budget="5m").evaluate("adult-test.csv")``
     """
+    from deepwright.steps.launch import Place, launch
     from deepwright.steps.train import train as train_step
 
     declared, rows = _declared(data, recipe, test, budget, seed, settings)
     targets = [target] if isinstance(target, str) else list(target or [])
-    path = train_step(
-        declared,
-        table=rows,
-        target=targets,
-        out=Path(out) if out else None,
-        overwrite=overwrite,
-        listener=listener or Console(),
-    )
+    place = Place.parse(on) if on is not None else None
+    where = Path(out) if out else None
+    told = listener or Console()
+    if place is None:
+        path = train_step(declared, table=rows, target=targets, out=where, overwrite=overwrite, listener=told)
+    else:
+        path = launch(declared, place, table=rows, target=targets, out=where, overwrite=overwrite, restarts=restarts, listener=told)
     return Model(path)
 
 

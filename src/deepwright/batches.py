@@ -28,6 +28,7 @@ class Batch:
         other: Targets of the rows that mixup or CutMix mixed in, if it did.
         share: The share of the rows' own targets; 1 without mixing.
         complete: Whether every target is known, so that no loss needs a mask.
+        parts: The rows of each part that the batch is computed in; empty: in one.
     """
 
     arrays: dict[str, Tensor]
@@ -36,15 +37,17 @@ class Batch:
     other: dict[str, Tensor] | None = None
     share: float = 1.0
     complete: bool = False
+    parts: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.targets.values())))
 
-    def split(self, parts: int) -> Iterator[Batch]:
-        """Yield the rows in ``parts`` batches of about equal size, in order, without copying."""
-        size = -(-len(self) // parts)
-        for start in range(0, len(self), size):
+    def split(self) -> Iterator[Batch]:
+        """Yield the parts that the batch is computed in, in order, without copying."""
+        start = 0
+        for size in self.parts:
             yield self.part(start, start + size)
+            start += size
 
     def part(self, start: int, stop: int) -> Batch:
         """Return the rows from ``start`` to ``stop``, without copying."""
@@ -54,7 +57,17 @@ class Batch:
 
         rows = None if self.rows is None else self.rows[start:stop]
         other = None if self.other is None else cut(self.other)
-        return replace(self, arrays=cut(self.arrays), targets=cut(self.targets), rows=rows, other=other)
+        return replace(self, arrays=cut(self.arrays), targets=cut(self.targets), rows=rows, other=other, parts=())
+
+    def at(self, index: Tensor) -> Batch:
+        """Return a copy of the rows at ``index``."""
+
+        def pick(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {key: value.index_select(0, index.to(value.device)) for key, value in tensors.items()}
+
+        rows = None if self.rows is None else self.rows.index_select(0, index.to(self.rows.device))
+        other = None if self.other is None else pick(self.other)
+        return replace(self, arrays=pick(self.arrays), targets=pick(self.targets), rows=rows, other=other)
 
 
 class Rows:
@@ -93,11 +106,12 @@ class Rows:
             complete=self.complete,
         )
 
-    def slices(self, size: int) -> Iterator[Batch]:
-        """Yield all rows in order, ``size`` at a time, without copying."""
+    def slices(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        """Yield the rows from ``start`` to ``stop`` (by default all) in order, ``size`` at a time, without copying."""
         whole = Batch(self.arrays, self.targets, self.weights, complete=self.complete)
-        for start in range(0, len(self), size):
-            yield whole.part(start, start + size)
+        stop = len(self) if stop is None else stop
+        for first in range(start, stop, size):
+            yield whole.part(first, min(first + size, stop))
 
 
 class Sampler:

@@ -97,14 +97,15 @@ class StoredRows(Rows):
                 gathered = [values.index_select(0, local).to(self.device) for values in self._pool]
         return self._batch(gathered, None if self.weights is None else self.weights[index].to(self.device))
 
-    def slices(self, size: int) -> Iterator[Batch]:
-        """Yield all rows in order, ``size`` at a time."""
-        for start in range(0, self._rows, size):
-            count = min(size, self._rows - start)
+    def slices(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        """Yield the rows from ``start`` to ``stop`` (by default all) in order, ``size`` at a time."""
+        stop = self._rows if stop is None else stop
+        for first in range(start, stop, size):
+            count = min(size, stop - first)
             parts = [torch.empty((count, *file.shape[1:]), dtype=file.dtype) for file in self._files]
             for file, part in zip(self._files, parts, strict=True):
-                file.read(start, part)
-            weights = None if self.weights is None else self.weights[start : start + count].to(self.device)
+                file.read(first, part)
+            weights = None if self.weights is None else self.weights[first : first + count].to(self.device)
             yield self._batch([part.to(self.device) for part in parts], weights)
 
     def _scattered(self, index: Tensor) -> list[Tensor]:

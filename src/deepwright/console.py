@@ -34,6 +34,11 @@ def is_live(stream: IO[str]) -> bool:
     return stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
 
 
+def is_leader() -> bool:
+    """Return whether this process, of those that ``torchrun`` started together, is the one that talks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def paint(text: str, style: str, stream: IO[str]) -> str:
     """Return ``text`` in the colour of ``style``, where ``stream`` shows colours and ``NO_COLOR`` is not set."""
     color = _COLORS.get(style)
@@ -70,6 +75,7 @@ class Console:
 
     def __init__(self, *, quiet: bool = False, stream: IO[str] | None = None) -> None:
         self._quiet = quiet
+        self._mute = not is_leader()
         self._stream = stream if stream is not None else sys.stderr
         self._live = is_live(self._stream)
         self._bar: Progress | None = None
@@ -84,7 +90,7 @@ class Console:
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
-        if self._quiet and event.stage != "warning":
+        if self._mute or (self._quiet and event.stage != "warning"):
             return
         if event.done is None:
             # a plain line amid training scrolls above the bar; the end of training takes the bar down

@@ -70,6 +70,8 @@ class DeepwrightError(Exception):
     """
 
     exit_code = 1
+    elected = False
+    """Whether this process was chosen, of several that train together, to tell the error."""
 
     def __init__(self, code: str, message: str, *, where: str = "", got: object = "", expected: object = "", fix: str = "") -> None:
         self.problems: tuple[Problem, ...] = (Problem(code, message, where, str(got), str(expected), fix),)
@@ -238,6 +240,7 @@ CODES: Mapping[str, str] = {
     "E403": "An output column holds one value only; there is nothing to learn.",
     "E404": "The checkpoint is damaged; its hash does not match.",
     "E405": "Not even the smallest batch fits into the device's memory.",
+    "E406": "A process of a run of several ended, or cannot be reached.",
     # E5xx export
     "E501": "The exported graph disagrees with the trained model by more than the tolerance.",
     "E502": "The model cannot be exported to ONNX.",

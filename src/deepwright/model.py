@@ -114,13 +114,18 @@ class Model(nn.Module):
             losses[name] = (each * counts).sum() / (counts.sum() if totals is None else totals[name]).clamp_min(1e-12)
         return losses
 
-    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted sum of the outputs' losses."""
+    def total(self, losses: Mapping[str, Tensor], share: float = 1.0) -> Tensor:
+        """Return the weighted sum of the outputs' losses.
+
+        Args:
+            losses: What :meth:`loss` returned.
+            share: Of a part of a batch: its share of what does not depend on rows.
+        """
         terms = []
         for index, name in enumerate(self.outputs):
             term = losses[name] if self.weights[name] == 1.0 else self.weights[name] * losses[name]
             if self.log_variances is not None:
-                term = term * torch.exp(-self.log_variances[index]) + self.log_variances[index]
+                term = term * torch.exp(-self.log_variances[index]) + share * self.log_variances[index]
             terms.append(term)
         return terms[0] if len(terms) == 1 else torch.stack(terms).sum()
 

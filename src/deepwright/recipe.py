@@ -252,6 +252,9 @@ class Training(Spec):
     """Whether the network is compiled (torch.compile); ``auto`` counts its warm-up against the work ahead."""
     gradient_checkpointing: bool = False
     """Whether activations are computed again in the backward pass instead of kept (arXiv 1604.06174): less memory, more time."""
+    parallel: Literal["auto", "data", "sharded"] = "auto"
+    """What several processes divide: ``data``: the rows of each batch; ``sharded``: the weights and the optimizer's state too
+    (FSDP2), for models that no single device holds. ``auto`` is ``data``. One process does not ask."""
     checkpoint_every: Duration = 30.0
     """Time between two checkpoints within an epoch, which a stopped run goes on from; one also follows each evaluation."""
     loggers: list[Logger] = Field(default_factory=list)

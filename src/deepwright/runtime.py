@@ -44,6 +44,8 @@ class OnnxBackend:
     def __init__(self, path: Path, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # Threads that wait by spinning take the cores from whatever else runs, and were measured to be slower then.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
         # Bytes, not a path: the session then neither keeps the file open (Windows) nor minds where it lies.

@@ -15,7 +15,7 @@ import typer
 
 from deepwright import __version__
 from deepwright.cli import cache, doctor, evaluate, explain_error, find, init, inspect, parts, predict, schema, show, train
-from deepwright.console import print_errors
+from deepwright.console import is_leader, print_errors
 from deepwright.errors import DeepwrightError, Problem, UsageError
 
 INTERRUPTED = 130
@@ -70,7 +70,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app(list(arguments) or ["--help"], prog_name="deepwright", standalone_mode=False)
     except DeepwrightError as error:
-        print_errors(error, as_json=as_json)
+        if error.elected or is_leader():
+            print_errors(error, as_json=as_json)
         return error.exit_code
     except typer.TyperException as error:
         usage = _usage(error)

@@ -33,6 +33,12 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on", metavar="PLACE", help="Predict on a Ray cluster: ray, ray:N or ray://HOST:PORT/N.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -50,7 +56,7 @@ def predict(
     from deepwright.steps.predict import predict as step
 
     with Console(quiet=quiet) as console:
-        frame = step(Path(bundle), data, listener=console)
+        frame = step(Path(bundle), data, on=on, listener=console)
         if out is not None:
             write_atomically(out, _render(frame, out.suffix.lower()))
             console.say("predicted", f"{frame.height:,} rows → {out}")

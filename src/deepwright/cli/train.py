@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deepwright.cli.options import Json, Quiet, Targets, Test
-from deepwright.console import Console, emit_json
+from deepwright.console import Console, emit_json, is_leader
 from deepwright.errors import UsageError
 
 RECIPES = (".yaml", ".yml", ".json")
@@ -36,6 +36,15 @@ def train(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that exists.")] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on", metavar="PLACE", help="Train in N processes: local:N, ray:N or ray://HOST:PORT/N.", show_default=False
+        ),
+    ] = None,
+    restarts: Annotated[
+        int, typer.Option("--restarts", metavar="N", min=0, help="With --on: how often lost processes start again.")
+    ] = 3,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -63,11 +72,13 @@ def train(
             budget=budget,
             seed=seed,
             settings=settings or [],
+            on=on,
+            restarts=restarts,
             listener=console,
         )
         place = shlex.quote(str(model.path))
         console.say("next", f"deepwright predict {place} NEW.csv · deepwright show {place}")
-    if as_json:
+    if as_json and is_leader():
         from deepwright.steps.show import show
 
         emit_json(show(model.path))

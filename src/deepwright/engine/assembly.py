@@ -17,6 +17,7 @@ from deepwright.datapath import Arrays, DataPath
 from deepwright.engine.choices import device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Score, Settings, Task
+from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
 from deepwright.families import Draw, Schedule
 from deepwright.model import build_model
@@ -46,7 +47,9 @@ class Encoded:
         return len(next(iter(self.targets.values())))
 
 
-def assemble(recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded, score: Score) -> tuple[Task, Rates]:
+def assemble(
+    recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded, score: Score, world: World = ALONE
+) -> tuple[Task, Rates]:
     """Build the model, from the recipe's seed, and all that its steps need.
 
     Args:
@@ -55,12 +58,13 @@ def assemble(recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded
         train: Encoded training rows.
         validation: Encoded rows that choose the best weights.
         score: From validation predictions to figures.
+        world: The processes that train together.
 
     Returns:
         The task, and the learning rates of its parts.
 
     Raises:
-        RecipeError: The device is not there, or parts do not fit.
+        RecipeError: The device is not there, parts do not fit, or a batch holds fewer rows than there are processes.
     """
     training = recipe.training
     device = device_of(training.device)
@@ -73,13 +77,22 @@ def assemble(recipe: Recipe, data: DataPath, train: Encoded, validation: Encoded
         steps=training.steps or (training.epochs or 1) * sampler.steps,
         every=max(1, round(training.evaluate_every * sampler.steps)),
         epoch=sampler.steps,
-        accumulate=min(training.accumulate or 1, sampler.size),
         clip=training.clip,
         l1=training.l1,
         l2=training.l2,
     )
     resize = (1.0, 0.0) if training.resize is None else (training.resize.start, training.resize.until)
-    feed = Feed(rows, sampler, training.seed, _augmentations(recipe, data), training.mixup, training.cutmix, resize)
+    feed = Feed(
+        rows,
+        sampler,
+        training.seed,
+        _augmentations(recipe, data),
+        training.mixup,
+        training.cutmix,
+        resize,
+        parts=min(training.accumulate or 1, _rows_each(sampler.size, world)),
+        world=world,
+    )
     average = training.average.build() if training.average is not None else None
     rates = Rates(model, model.parts(), training.rates)
     if training.gradient_checkpointing:
@@ -104,6 +117,19 @@ def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
 
         found[f"{group}.image"] = change
     return found
+
+
+def _rows_each(batch: int, world: World) -> int:
+    """Return the rows of a batch that each process has at least."""
+    if batch < world.size:
+        raise RecipeError(
+            "E106",
+            "a batch holds fewer rows than there are processes",
+            where="training.batch",
+            got=f"{batch} rows, {world.size} processes",
+            fix="raise training.batch, or start fewer processes",
+        )
+    return batch // world.size
 
 
 def optimizer_of(recipe: Recipe, rates: Rates) -> torch.optim.Optimizer:

@@ -41,6 +41,26 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Any], list[str]] | None:
     Raises:
         TrainingError: E404, there are checkpoints but all are damaged.
     """
+    body, skipped = read_checkpoint(directory)
+    return None if body is None else (parse_checkpoint(body), skipped)
+
+
+def parse_checkpoint(body: bytes) -> dict[str, Any]:
+    """Return the state that the bytes of a checkpoint hold."""
+    header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
+    state: dict[str, Any] = _unflatten(json.loads(header["__metadata__"]["tree"]), load(body))
+    return state
+
+
+def read_checkpoint(directory: Path) -> tuple[bytes | None, list[str]]:
+    """Read the bytes of the newest whole checkpoint, or ``None`` if there is none.
+
+    Returns:
+        The bytes, and one line for each newer file that had to be passed over.
+
+    Raises:
+        TrainingError: E404, there are checkpoints but all are damaged.
+    """
     skipped: list[str] = []
     for file in (directory / NAME, (directory / NAME).with_suffix(".safetensors.1")):
         if not file.exists():
@@ -49,13 +69,10 @@ def load_checkpoint(directory: Path) -> tuple[dict[str, Any], list[str]] | None:
         if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
             skipped.append(f"{file.name} is damaged (its hash does not match); the one before it is used")
             continue
-        body = data[_DIGEST:]
-        header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
-        state: dict[str, Any] = _unflatten(json.loads(header["__metadata__"]["tree"]), load(body))
-        return state, skipped
+        return data[_DIGEST:], skipped
     if skipped:
         raise TrainingError("E404", "every checkpoint is damaged", where=str(directory), fix=f"remove {directory} and train again")
-    return None
+    return None, skipped
 
 
 def _flatten(node: Any, tensors: dict[str, Tensor]) -> Any:

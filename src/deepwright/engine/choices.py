@@ -14,6 +14,7 @@ import torch
 
 from deepwright.bundle import write_atomically
 from deepwright.engine.loop import Task, predictions
+from deepwright.engine.parallel import World
 from deepwright.engine.tuneup import Choice, Tuneup, apply, first_choice, tune
 from deepwright.errors import DeepwrightError, RecipeError
 from deepwright.progress import Event, Listener
@@ -24,20 +25,22 @@ LEAST_WORK = 150
 """Runs of fewer steps are not measured: it would cost more than a twentieth of them."""
 
 
-def choose(recipe: Recipe, task: Task, directory: Path, listener: Listener) -> tuple[Recipe, list[dict[str, Any]]]:
+def choose(recipe: Recipe, task: Task, directory: Path, listener: Listener, world: World) -> tuple[Recipe, list[dict[str, Any]]]:
     """Settle how steps are computed and how many there are, and bring the task in line with it.
 
-    A resumed run takes the choices that it began with, from ``choices.json``; it must not choose anew.
+    A resumed run takes the choices that it began with, from ``choices.json``; it must not choose anew. Of several processes the
+    first one measures, alone, and all take its choices.
 
     Returns:
         The recipe with the choices written in, and the table of what was tried.
     """
     file = directory / "choices.json"
-    if file.exists():
-        update, table = json.loads(file.read_text(encoding="utf-8"))
-    else:
-        update, table = _measured(recipe, task, listener)
-        write_atomically(file, json.dumps([update, table]).encode())
+    found: Any = None
+    if world.leads:
+        if not file.exists():
+            write_atomically(file, json.dumps(_measured(recipe, task, listener)).encode())
+        found = json.loads(file.read_text(encoding="utf-8"))
+    update, table = world.agree(found)
     steps = update.get("steps") or task.settings.steps
     task.settings = replace(task.settings, steps=steps, every=min(task.settings.every, steps))
     apply(
@@ -127,7 +130,7 @@ def _key(task: Task, training: Training) -> str:
     weights = {key: list(value.shape) for key, value in task.model.state_dict().items()}
     arrays = {key: [str(value.dtype), *value.shape[1:]] for key, value in rows.arrays.items()}
     pinned = training.model_dump(mode="json", include=set(Choice.__dataclass_fields__))
-    work = [task.feed.sampler.size, task.settings.accumulate, task.settings.steps.bit_length(), training.gradient_checkpointing]
+    work = [task.feed.sampler.size, task.feed.parts, task.settings.steps.bit_length(), training.gradient_checkpointing]
     return key_of("tuneup", machine, str(task.model), weights, arrays, sorted(task.feed.augment), pinned, work)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded, shrunk
+from deepwright.engine.parallel import ALONE, World
 from deepwright.families import Draw
 
 
@@ -29,6 +31,8 @@ class Feed:
         cutmix: CutMix's alpha; 0 is off.
         resize: How large pictures are at first, as a share of their side, and the share of all steps at which they are whole.
         ahead: Batches that a background thread makes before they are asked for; 0: none.
+        parts: Parts that a batch is computed in, one after the other.
+        world: The processes, among which each part is divided.
     """
 
     rows: Rows
@@ -39,10 +43,24 @@ class Feed:
     cutmix: float = 0.0
     resize: tuple[float, float] = (1.0, 0.0)
     ahead: int = 0
+    parts: int = 1
+    world: World = ALONE
 
     def take(self, step: int, steps: int) -> Batch:
-        """Make the batch of one of ``steps`` steps, changed at random as the step's own generator says."""
+        """Make the batch of one of ``steps`` steps, or what this process computes of it."""
         rows = self.sampler(step)
+        shares = self.world.shares(len(rows), self.parts)
+        parts = tuple(len(share) for share in shares) if len(shares) > 1 else ()
+        if self.world.size == 1:
+            return replace(self._made(rows, step, steps), parts=parts)
+        mine = torch.cat([torch.arange(share.start, share.stop) for share in shares])
+        if not self.augment and not self.mixup and not self.cutmix:
+            return replace(self._made(rows[mine], step, steps), parts=parts)
+        # The random changes are those of the whole batch: each process makes all of it, and keeps its rows.
+        return replace(self._made(rows, step, steps).at(mine), parts=parts)
+
+    def _made(self, rows: Tensor, step: int, steps: int) -> Batch:
+        """Gather rows, change them at random as the step's own generator says, and shrink pictures as far as that is due."""
         batch = self.rows.take(rows)
         if self.augment or self.mixup or self.cutmix:
             batch = self._changed(batch, Draw(seeded(self.seed, 2, step), rows, step // self.sampler.steps, self.seed))

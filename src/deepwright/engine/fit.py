@@ -18,14 +18,16 @@ from deepwright.blocks.logs import LogWriter
 from deepwright.blocks.recompute import keep
 from deepwright.datapath import DataPath
 from deepwright.engine.assembly import Encoded, assemble, optimizer_of, schedule_of
-from deepwright.engine.checkpoint import load_checkpoint, save_checkpoint
+from deepwright.engine.checkpoint import parse_checkpoint, read_checkpoint, save_checkpoint
 from deepwright.engine.choices import choose
 from deepwright.engine.diagnose import diagnose
 from deepwright.engine.loop import Progress, Score, Task, best_of, loop, settle, should_stop
+from deepwright.engine.parallel import ALONE, World
 from deepwright.engine.profiling import profiled
+from deepwright.engine.sharded import Whole, distribute, fit_optimizer
 from deepwright.errors import Problem
 from deepwright.families import RunFacts
-from deepwright.model import Model
+from deepwright.model import Model, build_model
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Training
 
@@ -71,7 +73,8 @@ def fit(
     directory: Path,
     listener: Listener,
     logs: Path,
-) -> Fitted:
+    world: World = ALONE,
+) -> Fitted | None:
     """Train, from the directory's checkpoint on if there is one.
 
     Args:
@@ -83,30 +86,41 @@ def fit(
         directory: Where checkpoints are kept.
         listener: Hears of progress.
         logs: Where the recipe's loggers write, a folder each; its name without an ending is the run's.
+        world: The processes that train together; each calls this with the same arguments.
+
+    Returns:
+        What training brought, to process 0; nothing to the others.
 
     Raises:
         TrainingError: The loss is not finite any more, or every checkpoint is damaged.
-        RecipeError: The device is not there.
+        RecipeError: The device is not there, or a batch holds fewer rows than there are processes.
     """
     training = recipe.training
-    task, rates = assemble(recipe, data, train, validation, score)
+    task, rates = assemble(recipe, data, train, validation, score, world)
     model, average = task.model, task.average
     task.explain = partial(_explain, task, data)
     _announce_model(model, recipe, listener)
     threads = torch.get_num_threads()
-    recipe, table = choose(recipe, task, directory, listener)
+    recipe, table = choose(recipe, task, directory, listener, world)
+    sharded = training.parallel == "sharded"
+    states = distribute(task, world, sharded=sharded)
     optimizer, schedule = optimizer_of(recipe, rates), schedule_of(recipe)
-    saved = load_checkpoint(directory)
+    fit_optimizer(optimizer, world, sharded=sharded)
     if average is not None:
         average.start(model)
-    progress, best, spent = _restore(saved, task, optimizer, listener) if saved else (Progress(), _Best(), 0.0)
-    runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener, logs)
+    progress, best, spent = _restore(directory, task, optimizer, states, listener)
+    runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener, logs, states)
     facts = RunFacts(logs.stem, recipe.dump(), progress.step)
     with ExitStack() as opened:
         opened.callback(torch.set_num_threads, threads)
-        runner.writers = [opened.enter_context(each.open(logs / each.type_name(), facts)) for each in training.loggers]
+        if world.leads:
+            runner.writers = [opened.enter_context(each.open(logs / each.type_name(), facts)) for each in training.loggers]
         steps = opened.enter_context(closing(loop(task, optimizer, schedule, progress)))
         runner.run(steps)
+    if not world.leads:
+        return None
+    if world.size > 1:
+        model = build_model(recipe, data)  # without what several processes needed
     for group in model.groups:
         keep(model.parts()[group])
     model.requires_grad_(requires_grad=True)
@@ -136,6 +150,7 @@ class _Runner:
     spent: float
     listener: Listener
     logs: Path
+    states: Whole
     stopped: str = ""
     writers: list[LogWriter] = field(default_factory=list)
 
@@ -151,7 +166,8 @@ class _Runner:
                 if progress.evaluated:
                     self._keep_best()
                     self._log()
-                if progress.evaluated or now - saved >= self.training.checkpoint_every:
+                due = now - saved >= self.training.checkpoint_every
+                if progress.evaluated or (self.task.world.agree(due) if self.states.collective else due):
                     self.save(now - began)
                     saved = time.monotonic()
                 if progress.evaluated or now - told >= 0.2:
@@ -168,16 +184,19 @@ class _Runner:
 
     def _keep_best(self) -> None:
         score = self.progress.scores[-1]
-        if score >= self.best.score or not self.best.weights:
+        if score >= self.best.score:
             self.best.score = score
-            self.best.weights = {name: value.detach().clone() for name, value in self.task.weights.items()}
+            weights = self.task.weights if self.task.average is not None else self.states.model(self.task.model)
+            self.best.weights = {name: value.detach().clone() for name, value in weights.items()}
 
     def _profile(self, done: int, profiling: ExitStack) -> None:
         """Begin and end the profile of steps that the recipe asks for, the first ones left out: they pay for what is set up."""
-        if self.training.profile and done == UNPROFILED:
+        if not self.training.profile or not self.task.world.leads:
+            return
+        if done == UNPROFILED:
             self.logs.mkdir(parents=True, exist_ok=True)
             profiling.enter_context(profiled(self.task.feed.rows.device, self.logs, self.listener))
-        if self.training.profile and done == UNPROFILED + self.training.profile:
+        if done == UNPROFILED + self.training.profile:
             profiling.close()
 
     def _log(self) -> None:
@@ -187,12 +206,18 @@ class _Runner:
 
     def save(self, seconds: float) -> None:
         """Write a checkpoint of all that the rest of the run depends on."""
+        world = self.task.world
         settle(self.task, self.progress, self.optimizer)
+        if not world.leads and not self.states.collective:
+            return
+        model, optimizer = self.states.model(self.task.model), self.states.optimizer(self.task.model, self.optimizer)
+        if not world.leads:
+            return
         save_checkpoint(
             self.directory,
             {
-                "model": self.task.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "model": model,
+                "optimizer": optimizer,
                 "average": None if self.task.average is None else self.task.average.state_dict(),
                 "best": self.best.weights,
                 "best_score": self.best.score,
@@ -201,6 +226,7 @@ class _Runner:
                 "loss_sum": self.progress.loss_sum,
                 "random": torch.get_rng_state(),
                 "seconds": self.spent + seconds,
+                "processes": world.size,
             },
         )
 
@@ -253,16 +279,24 @@ def _announce_model(model: Model, recipe: Recipe, listener: Listener) -> None:
 
 
 def _restore(
-    saved: tuple[dict[str, Any], list[str]], task: Task, optimizer: torch.optim.Optimizer, listener: Listener
+    directory: Path, task: Task, optimizer: torch.optim.Optimizer, states: Whole, listener: Listener
 ) -> tuple[Progress, _Best, float]:
-    state, skipped = saved
+    """Go on from the checkpoint that process 0 finds, or begin."""
+    world = task.world
+    found, skipped = read_checkpoint(directory) if world.leads else (None, [])
+    body = world.send(found)
     for line in skipped:
         listener(Event("warning", line))
-    task.model.load_state_dict(state["model"])
+    if body is None:
+        return Progress(), _Best(), 0.0
+    state = parse_checkpoint(body)
+    if state["processes"] != world.size:
+        text = f"the run began with {state['processes']} processes; with {world.size} the result is the same but for rounding"
+        listener(Event("warning", text, values={"processes": world.size}))
+    states.restore(task.model, optimizer, state["model"], state["optimizer"])
     if task.average is not None:
         task.average.load_state_dict(state["average"])
         task.average.to(task.feed.rows.device)
-    optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["random"])
     progress = Progress(state["step"], state["history"], state["loss_sum"])
     listener(

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Batch, Rows
+from deepwright.batches import Batch, Rows, seeded
 from deepwright.blocks.averaging import Averager, swap
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.targets import weight
 from deepwright.engine.feed import Feed
+from deepwright.engine.parallel import ALONE, World, power_sum
 from deepwright.errors import Problem, TrainingError
 from deepwright.families import Schedule
 from deepwright.model import Model
@@ -41,7 +42,6 @@ class Settings:
         steps: Optimizer steps in all.
         every: Steps between two evaluations.
         epoch: Steps of one pass over the training rows.
-        accumulate: Parts that a batch is computed in, one after the other, for less memory.
         clip: The largest norm of the whole gradient.
         l1: L1 penalty on weights.
         l2: L2 penalty on weights.
@@ -52,7 +52,6 @@ class Settings:
     steps: int
     every: int
     epoch: int
-    accumulate: int = 1
     clip: float | None = None
     l1: float = 0.0
     l2: float = 0.0
@@ -105,6 +104,8 @@ class Task:
         average: What keeps an average of the weights, which is evaluated instead of them.
         rates: What is frozen, and until when.
         explain: Says why the loss of a step (from 1), at a learning rate, is not finite.
+        world: The processes that train together.
+        exchange: Sums the gradients, and the loss that it takes and returns, over them.
     """
 
     model: Model
@@ -116,6 +117,8 @@ class Task:
     average: Averager | None = None
     rates: Rates | None = None
     explain: Callable[[int, float], Problem] = unexplained
+    world: World = ALONE
+    exchange: Callable[[Tensor], Tensor] | None = None
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -140,7 +143,11 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
             task.rates.freeze(progress.step / settings.epoch)
 
         optimizer.zero_grad(set_to_none=True)
-        progress.unread.append((progress.step + 1, backward(task, batch)))
+        if task.world.size > 1:
+            # Each process drops other values, and none has a random state that a checkpoint would have to collect.
+            torch.manual_seed(seeded(task.feed.seed, 3, progress.step, task.world.rank).initial_seed())
+        loss = backward(task, batch)
+        progress.unread.append((progress.step + 1, loss if task.exchange is None else task.exchange(loss)))
         if len(progress.unread) >= look_every:
             settle(task, progress, optimizer)
         if settings.clip is not None:
@@ -183,30 +190,38 @@ def _averaged(task: Task) -> Iterator[None]:
 
 def backward(task: Task, batch: Batch) -> Tensor:
     """Add the gradients of a batch to the parameters, part by part, and return its loss."""
-    settings = task.settings
-    penalty = _penalty(task.model, settings)
-    if settings.accumulate == 1:
+    penalty = _penalty(task)
+    if not batch.parts and task.world.size == 1:
         loss = batch_loss(task, batch)
         (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
-    totals = [{name: weight(t, batch.rows).sum() for name, t in side.items()} for side in (batch.targets, batch.other) if side]
-    parts = []
-    for part in batch.split(settings.accumulate):
-        loss = batch_loss(task, part, totals)
-        loss.backward()  # type: ignore[no-untyped-call]
-        parts.append(loss.detach())
-    if penalty is not None:
-        penalty.backward()  # type: ignore[no-untyped-call]
-    return torch.stack(parts).sum()
+    totals = _totals(task, batch)
+    parts = list(batch.split()) or [batch]
+    losses = []
+    for part in parts:
+        loss = batch_loss(task, part, totals, 1 / (len(parts) * task.world.size))
+        last = len(losses) == len(parts) - 1
+        (loss if penalty is None or not last else loss + penalty).backward()  # type: ignore[no-untyped-call]
+        losses.append(loss.detach())
+    return torch.stack(losses).sum()
 
 
-def batch_loss(task: Task, batch: Batch, totals: Sequence[Mapping[str, Tensor]] = ()) -> Tensor:
+def _totals(task: Task, batch: Batch) -> list[dict[str, Tensor]]:
+    """Return what the losses of a batch's targets, and of its mixed-in ones, are divided by: the weight of the rows of all parts."""
+    sides = [side for side in (batch.targets, batch.other) if side]
+    weights = torch.stack([weight(target, batch.rows).sum() for side in sides for target in side.values()])
+    values = iter(task.world.sum(weights))
+    return [{name: next(values) for name in side} for side in sides]
+
+
+def batch_loss(task: Task, batch: Batch, totals: Sequence[Mapping[str, Tensor]] = (), share: float = 1.0) -> Tensor:
     """Return the total loss of a batch, mixed targets taken in their shares.
 
     Args:
         task: What is trained.
         batch: The batch, or a part of one.
         totals: Of a part: what the losses of its targets, and of its mixed-in ones, are divided by.
+        share: Of a part: its share of what does not depend on rows.
     """
     model = task.model
     with autocast(batch, task.settings.precision):
@@ -214,7 +229,7 @@ def batch_loss(task: Task, batch: Batch, totals: Sequence[Mapping[str, Tensor]] 
 
     def side(targets: Mapping[str, Tensor], which: int) -> Tensor:
         whole = totals[which] if totals else None
-        return model.total(model.loss(raw, targets, batch.rows, complete=batch.complete, totals=whole))
+        return model.total(model.loss(raw, targets, batch.rows, complete=batch.complete, totals=whole), share)
 
     total = side(batch.targets, 0)
     return total if batch.other is None else batch.share * total + (1 - batch.share) * side(batch.other, 1)
@@ -237,10 +252,11 @@ def settle(task: Task, progress: Progress, optimizer: torch.optim.Optimizer) -> 
         progress.loss_sum += value
 
 
-def _penalty(model: Model, settings: Settings) -> Tensor | None:
-    """Return the L1 and L2 penalties on weights; biases and normalisations are exempt."""
+def _penalty(task: Task) -> Tensor | None:
+    """Return this process's share of the L1 and L2 penalties on weights; biases and normalisations are exempt."""
+    settings = task.settings
     terms = [
-        strength * torch.stack([p.abs().pow(power).sum() for p in model.parameters() if p.ndim > 1]).sum()
+        strength * torch.stack([power_sum(p, power, task.world) for p in task.model.parameters() if p.ndim > 1]).sum()
         for power, strength in ((1, settings.l1), (2, settings.l2))
         if strength
     ]
@@ -257,16 +273,29 @@ def autocast(batch: Batch, precision: str) -> AbstractContextManager[object]:
 
 def predictions(task: Task, rows: Rows) -> dict[str, NDArray[np.float32]]:
     """Return the values or probabilities of all rows, as they will leave the exported graph."""
-    model, settings = task.model, task.settings
+    model, settings, world = task.model, task.settings, task.world
     model.eval()
     collected: dict[str, list[Tensor]] = {}
+    # Every process predicts as many rows; the last ones overlap where the rows do not divide.
+    count = -(-len(rows) // world.size)
+    starts = [min(rank * count, len(rows) - count) for rank in range(world.size)]
+    start = starts[world.rank]
     with torch.inference_mode():
-        for batch in rows.slices(settings.evaluation_batch):
+        for batch in rows.slices(settings.evaluation_batch, start, start + count):
             with autocast(batch, settings.precision):
                 raw = model(batch.arrays)
             for name, values in model.predict(raw).items():
                 collected.setdefault(name, []).append(values.cpu())
-    return {name: torch.cat(parts).numpy() for name, parts in collected.items()}
+    mine = {name: torch.cat(parts) for name, parts in collected.items()}
+    if world.size == 1:
+        return {name: values.numpy() for name, values in mine.items()}
+    ends = [*starts[1:], len(rows)]
+    return {
+        name: np.concatenate(
+            [part.numpy()[: end - start] for part, start, end in zip(world.gather(values), starts, ends, strict=True)]
+        )
+        for name, values in mine.items()
+    }
 
 
 def best_of(scores: Sequence[float]) -> int:

@@ -13,13 +13,16 @@ from deepwright.progress import Listener, silent
 from deepwright.table import Table
 
 
-def predict(bundle: Path, source: Source | Table | str, *, engine: Engine = "auto", listener: Listener = silent) -> pl.DataFrame:
+def predict(
+    bundle: Path, source: Source | Table | str, *, engine: Engine = "auto", on: str | None = None, listener: Listener = silent
+) -> pl.DataFrame:
     """Predict every row of a source, in its order.
 
     Args:
         bundle: The bundle's directory.
         source: A path, a source part or a table.
         engine: ``onnx`` runs the exported graph; ``torch`` the network itself; ``auto`` the graph if there is one.
+        on: A Ray cluster that predicts: ``ray``, ``ray:N`` or ``ray://HOST:PORT/N``, with N actors; by default this process does.
         listener: Hears of notes and progress.
 
     Returns:
@@ -28,6 +31,12 @@ def predict(bundle: Path, source: Source | Table | str, *, engine: Engine = "aut
     Raises:
         BundleError: The bundle is damaged or holds no graph.
         DataError: The rows do not fit the model's inputs.
+        UsageError: ``on`` is no Ray cluster (E701).
     """
+    if on is not None:
+        from deepwright.steps.launch import Place
+        from deepwright.steps.ray_predict import predict_on_ray
+
+        return predict_on_ray(bundle, source, Place.parse(on, among=("ray",)), engine, listener)
     opened = Bundle.open(bundle)
     return open_predictor(opened, engine).predict(read_rows(source, opened.recipe.data.source), listener)

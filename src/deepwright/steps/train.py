@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from deepwright.table import Table
 
 if TYPE_CHECKING:
     from deepwright.engine.fit import Fitted
+    from deepwright.engine.parallel import World
     from deepwright.model import Model
     from deepwright.runtime import Backend
 
@@ -50,7 +51,8 @@ def train(
 ) -> Path:
     """Train what a recipe declares and write the bundle.
 
-    A run that was killed goes on from its last checkpoint when the same recipe and data are trained again.
+    A run that was killed goes on from its last checkpoint when the same recipe and data are trained again. Started in several
+    processes, as ``torchrun`` does, they train one model together; the first of them tells, and writes.
 
     Args:
         recipe: The recipe; what it leaves open is decided from the data and written into the bundle's recipe.
@@ -70,19 +72,31 @@ def train(
         TrainingError: The loss is not finite any more.
     """
     need("torch", extra="train")
+    from deepwright.engine.parallel import joined
+
+    with joined() as world:
+        return _train(
+            recipe, table, target or [], out, overwrite=overwrite, listener=listener if world.leads else silent, world=world
+        )
+
+
+def _train(
+    recipe: Recipe, table: Table | None, target: list[str], out: Path | None, *, overwrite: bool, listener: Listener, world: World
+) -> Path:
     began = time.monotonic()
-    if out is not None:
+    if out is not None and world.leads:
         check_target(out, overwrite=overwrite)
     scan = open_scan(recipe) if table is None else None
     if scan is None:
-        table, held, test_name, recipe = open_tables(recipe, table, target or [])
+        table, held, test_name, recipe = open_tables(recipe, table, target)
         prepared, rows = prepare(recipe, table, held, test_name, listener, default_store()), len(table)
     else:
-        prepared, rows = _prepared_scan(recipe, scan, target or [], listener), len(scan)
-    out = out or _free_name(next(iter(prepared.recipe.outputs), "model"))
+        prepared, rows = _prepared_scan(recipe, scan, target, listener), len(scan)
+    out = Path(world.agree(str(out or free_name(next(iter(prepared.recipe.outputs), "model")))))
     _tell_data(prepared, rows, time.monotonic() - began, listener)
-    with _work_directory(out, prepared) as work:
-        _train_and_write(prepared, work, out, overwrite=overwrite, began=began, listener=listener)
+    with _work_directory(out, prepared) if world.leads else nullcontext(out) as work:
+        _train_and_write(prepared, work, out, overwrite=overwrite, began=began, listener=listener, world=world)
+    world.wait()
     return out
 
 
@@ -98,7 +112,7 @@ def _prepared_scan(recipe: Recipe, scan: Scan, target: list[str], listener: List
     return prepare_scan(recipe, scan, held, name, default_store(), listener)
 
 
-def _free_name(name: str) -> Path:
+def free_name(name: str) -> Path:
     """Return a directory name that is free, so that nothing is ever overwritten unasked."""
     base = "".join(c if c.isalnum() or c in "-_" else "-" for c in name).strip("-") or "model"
     number = 1
@@ -140,7 +154,9 @@ def _work_directory(out: Path, prepared: Prepared) -> Iterator[Path]:
     shutil.rmtree(work)
 
 
-def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bool, began: float, listener: Listener) -> None:
+def _train_and_write(
+    prepared: Prepared, work: Path, out: Path, *, overwrite: bool, began: float, listener: Listener, world: World
+) -> None:
     from deepwright.engine.assembly import Encoded
     from deepwright.engine.fit import fit
 
@@ -151,10 +167,13 @@ def _train_and_write(prepared: Prepared, work: Path, out: Path, *, overwrite: bo
     recipe, score = _scorer(prepared)
     prepared.recipe = recipe
     logs = out.with_name(f"{out.name}.logs")
-    fitted = fit(recipe, prepared.data, train, validation, score, work, listener, logs)
+    fitted = fit(recipe, prepared.data, train, validation, score, work, listener, logs, world)
+    if fitted is None:
+        return
     manifest: dict[str, Any] = {}
     with writing(out, overwrite=overwrite, manifest=manifest) as scratch:
         _write(prepared, fitted, scratch, manifest, began, listener)
+        manifest["lineage"]["processes"] = world.size
     size = sum(file.stat().st_size for file in out.iterdir())
     listener(
         Event(
