@@ -141,7 +141,8 @@ def train(
     Example:
         ``dw.train("adult.csv", target="income", budget="5m").evaluate("adult-test.csv")``
     """
-    from deepwright.steps.launch import Place, launch
+    from deepwright.steps.launch import launch
+    from deepwright.steps.places import Place
     from deepwright.steps.train import train as train_step
 
     if isinstance(data, str | Path) and str(data).endswith(RECIPES):
@@ -157,9 +158,7 @@ def train(
     if place is None:
         path = train_step(declared, table=rows, target=targets, out=where, overwrite=overwrite, listener=told)
     else:
-        path = launch(
-            declared, place, table=rows, target=targets, out=where, overwrite=overwrite, restarts=restarts, listener=told
-        )
+        path = launch(declared, place, table=rows, target=targets, out=where, overwrite=overwrite, restarts=restarts, listener=told)
     return Model(path)
 
 

@@ -35,7 +35,9 @@ def predict(
     ] = None,
     on: Annotated[
         str | None,
-        typer.Option("--on", metavar="PLACE", help="Predict on a Ray cluster: ray, ray:N or ray://HOST:PORT/N.", show_default=False),
+        typer.Option(
+            "--on", metavar="PLACE", help="Predict on a Ray cluster: ray, ray:N or ray://HOST:PORT/N.", show_default=False
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -38,7 +38,9 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that exists.")] = False,
     on: Annotated[
         str | None,
-        typer.Option("--on", metavar="PLACE", help="Train in N processes: local:N, ray:N or ray://HOST:PORT/N.", show_default=False),
+        typer.Option(
+            "--on", metavar="PLACE", help="Train in N processes: local:N, ray:N or ray://HOST:PORT/N.", show_default=False
+        ),
     ] = None,
     restarts: Annotated[
         int, typer.Option("--restarts", metavar="N", min=0, help="With --on: how often lost processes start again.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded
-from deepwright.engine.parallel import World
+from deepwright.engine.parallel import ALONE, World
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Feed:
     cutmix: float = 0.0
     ahead: int = 0
     parts: int = 1
-    world: World = World()
+    world: World = ALONE
 
     def take(self, step: int) -> Batch:
         """Make the batch of a step, or what this process computes of it."""

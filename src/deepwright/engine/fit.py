@@ -21,8 +21,8 @@ from deepwright.engine.checkpoint import parse_checkpoint, read_checkpoint, save
 from deepwright.engine.choices import choose, device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Progress, Score, Settings, Task, best_of, loop, settle, should_stop
-from deepwright.engine.parallel import World
-from deepwright.engine.sharded import Whole, fit_optimizer, distribute
+from deepwright.engine.parallel import ALONE, World
+from deepwright.engine.sharded import Whole, distribute, fit_optimizer
 from deepwright.errors import RecipeError
 from deepwright.families import Schedule
 from deepwright.model import Model, build_model
@@ -80,7 +80,7 @@ def fit(
     score: Score,
     directory: Path,
     listener: Listener,
-    world: World = World(),
+    world: World = ALONE,
 ) -> Fitted | None:
     """Train, from the directory's checkpoint on if there is one.
 

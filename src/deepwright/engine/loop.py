@@ -20,7 +20,7 @@ from torch import Tensor
 from deepwright.batches import Batch, Rows, seeded
 from deepwright.blocks.targets import weight
 from deepwright.engine.feed import Feed
-from deepwright.engine.parallel import World, power_sum
+from deepwright.engine.parallel import ALONE, World, power_sum
 from deepwright.errors import TrainingError
 from deepwright.families import Schedule
 from deepwright.model import Model
@@ -102,7 +102,7 @@ class Task:
     score: Score
     settings: Settings
     forward: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-    world: World = World()
+    world: World = ALONE
     exchange: Callable[[Tensor], Tensor] | None = None
 
 
@@ -158,7 +158,7 @@ def backward(task: Task, batch: Batch) -> Tensor:
         return loss.detach()
     totals = _totals(task, batch)
     parts = list(batch.split()) or [batch]
-    losses = []
+    losses: list[Tensor] = []
     for part in parts:
         loss = batch_loss(task, part, totals, 1 / (len(parts) * task.world.size))
         last = len(losses) == len(parts) - 1
@@ -168,7 +168,7 @@ def backward(task: Task, batch: Batch) -> Tensor:
 
 
 def _totals(task: Task, batch: Batch) -> list[dict[str, Tensor]]:
-    """Return what the losses of a batch's targets, and of its mixed-in ones, are divided by: the weight of the rows of all parts."""
+    """Return what the losses of a batch's targets, and of its mixed-in ones, are divided by: the weight of all rows."""
     sides = [side for side in (batch.targets, batch.other) if side]
     weights = torch.stack([weight(target, batch.rows).sum() for side in sides for target in side.values()])
     values = iter(task.world.sum(weights))
@@ -257,7 +257,9 @@ def predictions(task: Task, rows: Rows) -> dict[str, NDArray[np.float32]]:
         return {name: values.numpy() for name, values in mine.items()}
     ends = [*starts[1:], len(rows)]
     return {
-        name: np.concatenate([part.numpy()[: end - start] for part, start, end in zip(world.gather(values), starts, ends, strict=True)])
+        name: np.concatenate(
+            [part.numpy()[: end - start] for part, start, end in zip(world.gather(values), starts, ends, strict=True)]
+        )
         for name, values in mine.items()
     }
 

@@ -1,8 +1,8 @@
-"""Where the weights of a run lie: whole in every process, or a shard in each (FSDP2); and their states for checkpoints (floor 5)."""
+"""Where the weights of a run lie: whole in every process, or a shard in each (FSDP2); and their states (floor 5)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,9 @@ class Whole:
         """Return the optimizer's state."""
         return optimizer.state_dict()
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def restore(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], state: dict[str, Any]
+    ) -> None:
         """Put both states back."""
         model.load_state_dict(weights)
         optimizer.load_state_dict(state)
@@ -54,15 +56,17 @@ class Sharded(Whole):
 
     def model(self, model: nn.Module) -> dict[str, Tensor]:
         """Gather the weights."""
-        return get_model_state_dict(model, options=self._whole)
+        return cast(dict[str, Tensor], get_model_state_dict(model, options=self._whole))
 
     def optimizer(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Gather the optimizer's state; it goes by the names of the weights."""
         return get_optimizer_state_dict(model, optimizer, options=self._whole)
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def restore(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], state: dict[str, Any]
+    ) -> None:
         """Take this process's shards of both states."""
-        set_model_state_dict(model, weights, options=self._whole)
+        set_model_state_dict(model, cast(dict[str, Any], weights), options=self._whole)
         set_optimizer_state_dict(model, optimizer, state, options=self._whole)
 
 

@@ -71,7 +71,9 @@ def train(
     from deepwright.engine.parallel import joined
 
     with joined() as world:
-        return _train(recipe, table, target or [], out, overwrite=overwrite, listener=listener if world.leads else silent, world=world)
+        return _train(
+            recipe, table, target or [], out, overwrite=overwrite, listener=listener if world.leads else silent, world=world
+        )
 
 
 def _train(
