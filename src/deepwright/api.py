@@ -144,7 +144,8 @@ def train(
     Example:
         ``dw.train("adult.csv", target="income", budget="5m").evaluate("adult-test.csv")``
     """
-    from deepwright.steps.launch import Place, launch
+    from deepwright.steps.launch import launch
+    from deepwright.steps.places import Place
     from deepwright.steps.train import train as train_step
 
     declared, rows = _declared(data, recipe, test, budget, seed, settings)

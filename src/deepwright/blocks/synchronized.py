@@ -53,9 +53,8 @@ class SynchronizedBatchNorm(nn.modules.batchnorm._BatchNorm):
         # In float64 a variance may be the difference of two sums, and one exchange suffices.
         variance, mean = variance.double(), mean.double()
         count = mean.new_tensor([x.numel() // x.shape[1]])
-        count, sums, squares = self.total(torch.cat([count, count * mean, count * (variance + mean * mean)])).split(
-            [1, self.num_features, self.num_features]
-        )
+        sums = self.total(torch.cat([count, count * mean, count * (variance + mean * mean)]))
+        count, sums, squares = torch.split(sums, [1, self.num_features, self.num_features])
         mean = sums / count
         variance = (squares / count - mean * mean).clamp_min(0)
         if self.training and self.running_mean is not None and self.running_var is not None:
@@ -79,7 +78,7 @@ class _Normalize(torch.autograd.Function):
         return F.batch_norm(x, mean, variance, weight, bias, eps=eps)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """∂x = w / √(σ² + ε) · (∂y − mean(∂y) − x̂ · mean(∂y x̂)), the means over all processes."""
         x, weight, mean, variance, count = ctx.saved_tensors

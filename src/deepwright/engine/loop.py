@@ -197,7 +197,7 @@ def backward(task: Task, batch: Batch) -> Tensor:
         return loss.detach()
     totals = _totals(task, batch)
     parts = list(batch.split()) or [batch]
-    losses = []
+    losses: list[Tensor] = []
     for part in parts:
         loss = batch_loss(task, part, totals, 1 / (len(parts) * task.world.size))
         last = len(losses) == len(parts) - 1
@@ -207,7 +207,7 @@ def backward(task: Task, batch: Batch) -> Tensor:
 
 
 def _totals(task: Task, batch: Batch) -> list[dict[str, Tensor]]:
-    """Return what the losses of a batch's targets, and of its mixed-in ones, are divided by: the weight of the rows of all parts."""
+    """Return what the losses of a batch's targets, and of its mixed-in ones, are divided by: the weight of all rows."""
     sides = [side for side in (batch.targets, batch.other) if side]
     weights = torch.stack([weight(target, batch.rows).sum() for side in sides for target in side.values()])
     values = iter(task.world.sum(weights))

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._C._distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor
 
 from deepwright.errors import DeepwrightError, TrainingError
@@ -108,7 +110,7 @@ def joined() -> Iterator[World]:
         SystemExit: Another process failed and tells why.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield World()
+        yield ALONE
         return
     try:
         store = _group()
@@ -129,7 +131,7 @@ def joined() -> Iterator[World]:
 
 
 @functools.cache
-def _group() -> dist.Store:
+def _group() -> Store:
     """Join the other processes, once in the life of this one, and return the store that they share."""
     local = int(os.environ.get("LOCAL_RANK", "0"))
     backend = "gloo"
@@ -137,12 +139,13 @@ def _group() -> dist.Store:
         torch.cuda.set_device(local % torch.cuda.device_count())
         # Two processes cannot share one device with nccl.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.device_count() > local else "gloo"
-    store, rank, size = next(dist.rendezvous("env://"))
+    store: Store
+    store, rank, size = next(rendezvous("env://"))
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     return store
 
 
-def _tells(store: dist.Store) -> bool:
+def _tells(store: Store) -> bool:
     """Return whether this process is the first to fail, whose message is the one to show."""
     rank = os.environ.get("RANK", "0")
     try:
@@ -195,7 +198,9 @@ class GradientSum:
             for parameter in bucket:
                 if parameter not in self._heard:
                     self._heard.add(parameter)
-                    parameter.register_post_accumulate_grad_hook(functools.partial(self._arrived, index))
+                    parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+                        functools.partial(self._arrived, index)
+                    )
         self._begun = False
 
     def _arrived(self, bucket: int, parameter: Tensor) -> None:
@@ -222,7 +227,7 @@ class GradientSum:
         self._send(loss)
         for gradients, flat, work in self._sent:
             work.wait()
-            parts = flat.split([g.numel() for g in gradients]) if gradients else ()
+            parts = torch.split(flat, [g.numel() for g in gradients]) if gradients else ()
             for gradient, part in zip(gradients, parts, strict=True):
                 gradient.copy_(part.view_as(gradient))
         self._sent.clear()

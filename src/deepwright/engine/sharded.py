@@ -1,8 +1,8 @@
-"""Where the weights of a run lie: whole in every process, or a shard in each (FSDP2); and their states for checkpoints (floor 5)."""
+"""Where the weights of a run lie: whole in every process, or a shard in each (FSDP2); and their states (floor 5)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ class Sharded(Whole):
 
     def model(self, model: nn.Module) -> dict[str, Tensor]:
         """Gather the weights."""
-        return get_model_state_dict(model, options=self._whole)
+        return cast(dict[str, Tensor], get_model_state_dict(model, options=self._whole))
 
     def optimizer(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Gather the optimizer's state; it goes by the names of the weights."""
@@ -66,7 +66,7 @@ class Sharded(Whole):
         self, model: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Tensor], state: dict[str, Any]
     ) -> None:
         """Take this process's shards of both states."""
-        set_model_state_dict(model, weights, options=self._whole)
+        set_model_state_dict(model, cast(dict[str, Any], weights), options=self._whole)
         set_optimizer_state_dict(model, optimizer, state, options=self._whole)
 
 
@@ -77,6 +77,9 @@ def distribute(task: Task, world: World, *, sharded: bool) -> Whole:
         task: What is trained.
         world: The processes.
         sharded: Whether each process holds a shard of the weights, instead of all.
+
+    Raises:
+        RecipeError: An average is kept of sharded weights (E106).
     """
     task.world = world
     if world.size > 1:
@@ -86,6 +89,14 @@ def distribute(task: Task, world: World, *, sharded: bool) -> Whole:
             task.exchange = GradientSum(task.model.parameters(), world, max(1, task.feed.parts))
         return Whole()
     if world.size > 1:
+        if task.average is not None:
+            raise RecipeError(
+                "E106",
+                "sharded weights are not averaged",
+                where="training.average",
+                got="training.parallel: sharded",
+                fix="training: {parallel: data}, or average: null",
+            )
         _shard(task.model, task.feed.rows.device, world)
         # FSDP sums the gradients; the loss is left.
         task.exchange = world.sum

@@ -1,7 +1,7 @@
 """Start the processes of a training on this machine or on a Ray cluster, and start them again when one is lost.
 
-What was learnt until then lies in the last checkpoint, so that the weights at the end are those of a run that lost nothing. An error
-that is a matter of the recipe or the data ends the run at once, with its own message.
+What was learnt until then lies in the last checkpoint, so that the weights at the end are those of a run that lost nothing. An
+error that is a matter of the recipe or the data ends the run at once, with its own message.
 """
 
 from __future__ import annotations
@@ -9,65 +9,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 
 from deepwright.bundle import check_target
-from deepwright.errors import TrainingError, UsageError
+from deepwright.errors import TrainingError
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe
+from deepwright.steps.places import Attempts, Place, environment, free_port
 from deepwright.steps.train import free_name
 from deepwright.steps.worker import Call, error_of
 from deepwright.table import Table
 
 PAUSE = 0.05
 """Seconds between two looks at the processes."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where processes run.
-
-    Args:
-        kind: ``local``: this machine; ``ray``: a Ray cluster.
-        workers: How many; ``None``: as many as the cluster has GPUs, or else machines.
-        address: Of the cluster; empty: the one at hand, or a new one on this machine.
-    """
-
-    kind: Literal["local", "ray"]
-    workers: int | None = None
-    address: str = ""
-
-    @classmethod
-    def parse(cls, text: str, among: Sequence[str] = ("local", "ray")) -> Place:
-        """Read ``local:N``, ``ray``, ``ray:N``, ``ray://HOST:PORT`` or ``ray://HOST:PORT/N``.
-
-        Raises:
-            UsageError: It is none of them (E701).
-        """
-        if "local" in among and (match := re.fullmatch(r"local:([1-9]\d*)", text)):
-            return cls("local", int(match[1]))
-        if match := re.fullmatch(r"ray(?::([1-9]\d*))?", text):
-            return cls("ray", int(match[1]) if match[1] else None)
-        if match := re.fullmatch(r"(ray://[^/\s]+:\d+)(?:/([1-9]\d*))?", text):
-            return cls("ray", int(match[2]) if match[2] else None, match[1])
-        raise UsageError(
-            "E701",
-            "the place to run on is unknown",
-            where="--on",
-            got=text,
-            expected="local:N, " * ("local" in among) + "ray, ray:N, ray://HOST:PORT or ray://HOST:PORT/N, with N processes",
-            fix=f"--on {among[0]}:2",
-        )
 
 
 def launch(
@@ -122,20 +83,7 @@ def launch(
     return path if out is None or out.is_absolute() else out
 
 
-def environment(rank: int, local: int, size: int, host: str, port: int, threads: int) -> dict[str, str]:
-    """Return what tells a process who it is, as ``torchrun`` does."""
-    given = {"RANK": rank, "LOCAL_RANK": local, "WORLD_SIZE": size, "MASTER_ADDR": host, "MASTER_PORT": port}
-    return {key: str(value) for key, value in given.items()} | {"OMP_NUM_THREADS": str(threads)}
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
-
-
-def _attempts(call: Call, table: Table | None, size: int, listener: Listener) -> Iterator[str | None]:
+def _attempts(call: Call, table: Table | None, size: int, listener: Listener) -> Attempts:
     """Train on this machine, once for each value asked for: ``None`` when it is done, or what was lost."""
     with tempfile.TemporaryDirectory(prefix="deepwright-") as scratch:
         folder = Path(scratch)
@@ -151,13 +99,14 @@ def _attempts(call: Call, table: Table | None, size: int, listener: Listener) ->
                     while all(process.poll() in (None, 0) for process in processes) and any(p.poll() is None for p in processes):
                         _relay(told, listener)
                         time.sleep(PAUSE)
+                    codes = [process.poll() for process in processes]
                 finally:
                     _end(processes)
                 _relay(told, listener)
                 if (folder / "error.json").exists():
                     error = json.loads((folder / "error.json").read_text(encoding="utf-8"))
                     raise error_of(error["problems"], error["kind"])
-                yield _lost(processes, folder)
+                yield _lost(codes, folder)
 
 
 def _start(folder: Path, size: int) -> list[subprocess.Popen[bytes]]:
@@ -170,7 +119,7 @@ def _start(folder: Path, size: int) -> list[subprocess.Popen[bytes]]:
             variables = {"GLOO_SOCKET_IFNAME": "lo", **variables}
         with (folder / f"{rank}.log").open("wb") as log:
             command = [sys.executable, "-m", "deepwright.steps.worker", str(folder)]
-            processes.append(subprocess.Popen(command, env=variables, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
+            processes.append(subprocess.Popen(command, env=variables, stdout=log, stderr=log, stdin=subprocess.DEVNULL))  # noqa: S603  our own interpreter and module
     return processes
 
 
@@ -184,19 +133,16 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def _lost(processes: list[subprocess.Popen[bytes]], folder: Path) -> str | None:
+def _lost(codes: Sequence[int | None], folder: Path) -> str | None:
     """Return what ended before its time, with the last line that it wrote; ``None`` if all is well."""
-    codes = [process.returncode for process in processes]
-    if not any(codes):
+    ended = {rank: code for rank, code in enumerate(codes) if code}
+    if not ended:
         return None
     # Of several, the one that a signal ended, or else the one that does not only miss another.
-    rank = min(
-        (rank for rank, code in enumerate(codes) if code),
-        key=lambda rank: (codes[rank] > 0, codes[rank] == TrainingError.exit_code),
-    )
-    how = f"ended by signal {-codes[rank]}" if codes[rank] < 0 else f"ended with exit code {codes[rank]}"
+    rank, code = min(ended.items(), key=lambda item: (item[1] > 0, item[1] == TrainingError.exit_code))
+    how = f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
     lines = (folder / f"{rank}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f"process {rank} of {len(codes)} {how}" + (f" ({lines[-1][:200]})" if lines and codes[rank] > 0 else "")
+    return f"process {rank} of {len(codes)} {how}" + (f" ({lines[-1][:200]})" if lines and code > 0 else "")
 
 
 def _relay(told: TextIO, listener: Listener) -> None:

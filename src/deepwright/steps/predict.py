@@ -34,7 +34,7 @@ def predict(
         UsageError: ``on`` is no Ray cluster (E701).
     """
     if on is not None:
-        from deepwright.steps.launch import Place
+        from deepwright.steps.places import Place
         from deepwright.steps.ray_predict import predict_on_ray
 
         return predict_on_ray(bundle, source, Place.parse(on, among=("ray",)), engine, listener)

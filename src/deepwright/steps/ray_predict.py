@@ -14,7 +14,7 @@ from deepwright.families import Source
 from deepwright.opening import Engine, open_predictor, read_rows
 from deepwright.progress import Event, Listener
 from deepwright.runtime import BLOCK
-from deepwright.steps.launch import Place
+from deepwright.steps.places import Place
 from deepwright.steps.ray_train import cluster
 from deepwright.steps.worker import error_of
 from deepwright.table import Table

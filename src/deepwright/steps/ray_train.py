@@ -11,7 +11,7 @@ from typing import Any
 from deepwright.console import plain
 from deepwright.errors import DeepwrightError, need
 from deepwright.progress import Event, Listener
-from deepwright.steps.launch import Place, environment, free_port
+from deepwright.steps.places import Attempts, Place, environment, free_port
 from deepwright.steps.worker import LOST, Call, error_of
 from deepwright.table import Table
 
@@ -29,7 +29,7 @@ class Worker:
         """Return the address of this machine, a free port of it, and the process's id."""
         import ray
 
-        return ray.util.get_node_ip_address(), free_port(), os.getpid()
+        return str(ray.util.get_node_ip_address()), free_port(), os.getpid()  # type: ignore[no-untyped-call]
 
     def run(self, call: Call, rows: Any, variables: dict[str, str]) -> tuple[str, list[dict[str, Any]]] | None:
         """Train; return the class and the problems of an error, or ``None``."""
@@ -70,7 +70,7 @@ def cluster(place: Place) -> Iterator[Any]:
             ray.shutdown()
 
 
-def attempts(call: Call, table: Table | None, place: Place, listener: Listener) -> Iterator[str | None]:
+def attempts(call: Call, table: Table | None, place: Place, listener: Listener) -> Attempts:
     """Train on the cluster, once for each value asked for: ``None`` when it is done, or what was lost."""
     with cluster(place) as ray:
         gpus = int(ray.cluster_resources().get("GPU", 0))
