@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from deepwright.bundle import Bundle
@@ -355,6 +357,24 @@ def test_test_rows_and_unseen_labels(people, tmp_path):
     path = train(mended, table=people, target=["rich"], out=tmp_path / "m")
     assert Bundle.open(path).manifest["evaluated_on"] == "test.csv"
     assert evaluate(path).rows == 300
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_any_damage_to_the_newest_checkpoint_is_noticed(tmp_path_factory, place, bit, cut):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for step in (1, 2):
+        save_checkpoint(folder, {"step": step, "weight": torch.arange(20.0)})
+    newest = folder / NAME
+    data = bytearray(newest.read_bytes())
+    where = int(place * len(data))
+    if cut:
+        del data[where:]
+    else:
+        data[where] ^= 1 << bit
+    newest.write_bytes(data)
+    state, skipped = load_checkpoint(folder)
+    assert state["step"] == 1
+    assert skipped == [f"{NAME} is damaged (its hash does not match); the one before it is used"]
 
 
 def test_checkpoints_hold_everything_and_survive_damage(tmp_path):
