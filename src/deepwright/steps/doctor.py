@@ -18,7 +18,13 @@ PYTHON = (3, 11)
 """The oldest Python that the package supports."""
 DISK = 2 * 1024**3
 """Bytes that should be free for data, checkpoints and bundles."""
-EXTRAS = {"train": ("torch", "onnx", "onnxscript"), "excel": ("fastexcel",), "sql": ("sqlalchemy",), "arrow": ("pyarrow",)}
+EXTRAS = {
+    "train": ("torch", "onnx", "onnxscript"),
+    "excel": ("fastexcel",),
+    "sql": ("sqlalchemy",),
+    "arrow": ("pyarrow",),
+    "ray": ("ray",),
+}
 """The modules that each extra brings."""
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "i8mm")
 """The instruction sets that matter for training and inference."""
