@@ -233,7 +233,7 @@ def test_examples_load(name, monkeypatch):
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".jsonl"])
 def test_predictions_are_written_in_every_format(suffix, here, monkeypatch, capsys):
     frame = pl.DataFrame({"income": ["<=50K", ">50K"], "income:>50K": [0.25, 0.75]})
-    monkeypatch.setattr("deepwright.steps.predict.predict", lambda bundle, source, listener: frame)
+    monkeypatch.setattr("deepwright.steps.predict.predict", lambda bundle, source, on, listener: frame)
     assert run(["predict", "bundle", "people.csv", "-o", f"out{suffix}"]) == 0
     readers = {".csv": pl.read_csv, ".parquet": pl.read_parquet, ".json": pl.read_json, ".jsonl": pl.read_ndjson}
     assert readers[suffix](f"out{suffix}").equals(frame)

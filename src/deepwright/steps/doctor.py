@@ -23,7 +23,10 @@ EXTRAS = {
     "excel": ("fastexcel",),
     "sql": ("sqlalchemy",),
     "arrow": ("pyarrow",),
+    "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
     "cloud": ("fsspec",),
+    "ray": ("ray",),
 }
 """The modules that each extra brings."""
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "i8mm")

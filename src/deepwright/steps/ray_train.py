@@ -29,7 +29,7 @@ class Worker:
         """Return the address of this machine, a free port of it, and the process's id."""
         import ray
 
-        return str(ray.util.get_node_ip_address()), free_port(), os.getpid()  # type: ignore[no-untyped-call]
+        return str(ray.util.get_node_ip_address()), free_port(), os.getpid()
 
     def run(self, call: Call, rows: Any, variables: dict[str, str]) -> tuple[str, list[dict[str, Any]]] | None:
         """Train; return the class and the problems of an error, or ``None``."""
