@@ -20,10 +20,11 @@ def doctor(as_json: Json = False) -> None:
         emit_json([asdict(check) for check in checks])
     else:
         lines = []
+        width = max(STAGE_WIDTH + 4, 1 + max(len(check.name) for check in checks))
         for check in checks:
             sign = "ok   " if check.ok else paint("wrong", "error", sys.stdout)
-            lines.append(f"  {sign}  {check.name:<{STAGE_WIDTH + 4}}{check.detail}")
-            lines += [f"  {'':<5}  {'':<{STAGE_WIDTH + 4}}→ {check.fix}"] if check.fix else []
+            lines.append(f"  {sign}  {check.name:<{width}}{check.detail}")
+            lines += [f"  {'':<5}  {'':<{width}}→ {check.fix}"] if check.fix else []
         emit("\n".join(lines))
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

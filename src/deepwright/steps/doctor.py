@@ -83,7 +83,7 @@ def _libraries() -> Iterator[Check]:
     yield Check("libraries", not missing, f"missing: {', '.join(missing)}" if missing else found, "pip install deepwright")
     for extra, modules in EXTRAS.items():
         absent = [module for module in modules if find_spec(module) is None]
-        have = ", ".join(f"{module} {_version(module)}" for module in modules if module not in absent)
+        have = ", ".join(f"{module} {_version(module) or ''}".strip() for module in modules if module not in absent)
         optional = extra != "train"
         detail = have if not absent else f"not installed: {', '.join(absent)}" + (" (optional)" if optional else "")
         yield Check(f"extra {extra}", optional or not absent, detail, f'pip install "deepwright[{extra}]"')
