@@ -51,6 +51,12 @@ def test_suggestions_lie_in_the_fall(bottom):
     assert places[_steepest(smoothed)] == pytest.approx(bottom - 1, abs=0.4)
 
 
+def test_noise_before_the_fall_is_not_the_fall():
+    places, loss = curve(-2.0)
+    early = loss + np.where(np.abs(places + 5) < 0.3, -0.25, 0.0)
+    assert -3.5 < places[_valley(_smooth(early))] < -2.2
+
+
 def test_smoothing_keeps_lines_and_does_not_lag():
     line = np.linspace(3, 1, 40)
     assert _smooth(np.ones(40)) == pytest.approx(np.ones(40))

@@ -245,10 +245,11 @@ def _steepest(smoothed: NDArray[np.float64]) -> int:
 
 
 def _valley(smoothed: NDArray[np.float64]) -> int:
-    """Return the middle of the fall of a loss: from where a tenth of it is done to the least."""
+    """Return the middle of the fall of a loss: from where a tenth of it is done, for good, to the least."""
     end = int(np.argmin(smoothed))
-    begun = smoothed[: end + 1] <= smoothed[0] - FALLEN * (smoothed[0] - smoothed[end])
-    return (int(np.argmax(begun)) + end) // 2
+    # The last such place: of small batches, a loss dips and rises long before it falls.
+    waiting = np.flatnonzero(smoothed[: end + 1] > smoothed[0] - FALLEN * (smoothed[0] - smoothed[end]))
+    return (int(waiting[-1]) + 1 + end) // 2 if len(waiting) else end
 
 
 def _rounded(rate: float) -> float:

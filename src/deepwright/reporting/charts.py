@@ -77,10 +77,11 @@ def line(
         )
     for i, (name, (xs, ys)) in enumerate(series.items()):
         frame.add(_polyline(frame, name, xs, ys, i))
-    for at, word in marks:
+    for row, (at, word) in enumerate(marks):
         x = frame.x(at)
         side = "end" if x > (frame.left + frame.right) / 2 else "start"
-        frame.add(mark(x + (-5 if side == "end" else 5), frame.top + 10, word, anchor=side))
+        # One below the other: the words of marks that lie close together stay legible.
+        frame.add(mark(x + (-5 if side == "end" else 5), frame.top + 10 + 14 * row, word, anchor=side))
     return frame.render()
 
 

@@ -26,14 +26,18 @@ def rate_html(found: RateTest, line: str, title: str) -> str:
         (math.log10(found.steepest), f"steepest: {found.steepest:g}"),
     ]
     # Beyond a few times the first loss a curve only hides what comes before.
-    top = 1.5 * max(found.smoothed[0], 1e-12)
+    top = max(1.5 * max(found.smoothed[0], 1e-12), min(found.losses) + 1e-12)
+    shown = {
+        name: (places, [value if value <= top or found.smoothed[0] <= 0 else None for value in values])
+        for name, values in (("smoothed loss", found.smoothed), ("loss", found.losses))
+    }
     drawn = charts.line(
-        {"smoothed loss": (places, found.smoothed), "loss": (places, found.losses)},
+        shown,
         title="Loss while the learning rate rises",
         x_label="learning rate, as a power of 10",
         y_label="loss",
         marks=marks,
-        y_range=(min(found.losses), max(top, min(found.losses) + 1e-12)) if found.smoothed[0] > 0 else None,
+        y_range=(min(found.losses), top) if found.smoothed[0] > 0 else None,
     )
     ended = "ended where the loss diverged" if found.diverged else "went through the whole range without diverging"
     about = (
