@@ -32,6 +32,9 @@ GAIN = 0.03
 """A candidate is taken when it is faster by more than this: less is noise."""
 COMPILING = 30.0
 """Seconds that compilation is expected to take before it was tried."""
+WORTH_AHEAD = 0.1
+"""Making batches ahead is tried where making one takes more than this share of a step. Measured for a small network on a table, whose
+batches are quickly made: 93,800 rows/s without, 84,100 with a thread that makes them ahead."""
 LEAST_SECONDS, LEAST_STEPS = 0.05, 3
 """A candidate is measured for so many seconds, and so many steps, at least."""
 
@@ -132,7 +135,7 @@ def tune(task: Task, training: Training, start: Choice, *, total: float | None =
     total = task.settings.steps * first.seconds if total is None else total
     steps = total / first.seconds
     for question in (_numerics, _threads, _prefetch, _compilation) if ask else ():
-        for choice in question(result.chosen.choice, training, task):
+        for choice in question(result.chosen, training, task):
             left = SHARE * total - (time.perf_counter() - began)
             cost = 2 * LEAST_STEPS * result.chosen.seconds + LEAST_SECONDS + (COMPILING if choice.compile else 0)
             if cost > left:
@@ -167,7 +170,8 @@ def first_choice(task: Task, training: Training) -> Choice:
     )
 
 
-def _numerics(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
+def _numerics(chosen: Candidate, training: Training, task: Task) -> Iterator[Choice]:
+    best = chosen.choice
     device = task.feed.rows.device
     pictures = any(key.endswith(".image") for key in task.feed.rows.arrays)
     precisions = ["fp32", "bf16"] if training.precision == "auto" and bf16_supported(device) else [best.precision]
@@ -177,18 +181,26 @@ def _numerics(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
             yield replace(best, precision=precision, layout=layout)
 
 
-def _threads(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
+def _threads(chosen: Candidate, training: Training, task: Task) -> Iterator[Choice]:
+    best = chosen.choice
     if training.threads is None and task.feed.rows.device.type == "cpu" and best.threads > 1:
         for threads in sorted({1, best.threads // 2} - {best.threads}, reverse=True):
             yield replace(best, threads=threads)
 
 
-def _prefetch(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
-    if training.prefetch is None:
-        yield replace(best, prefetch=2)
+def _prefetch(chosen: Candidate, training: Training, task: Task) -> Iterator[Choice]:
+    if training.prefetch is not None:
+        return
+    began = time.perf_counter()
+    for step in range(LEAST_STEPS):
+        task.feed.take(step, task.settings.steps)
+    # A thread that has little to do only gets in the way of the one that computes.
+    if time.perf_counter() - began > WORTH_AHEAD * LEAST_STEPS * chosen.seconds:
+        yield replace(chosen.choice, prefetch=2)
 
 
-def _compilation(best: Choice, training: Training, task: Task) -> Iterator[Choice]:
+def _compilation(chosen: Candidate, training: Training, task: Task) -> Iterator[Choice]:
+    best = chosen.choice
     if training.compile == "auto":
         yield replace(best, compile=True)
 
