@@ -33,8 +33,8 @@ GAIN = 0.03
 COMPILING = 30.0
 """Seconds that compilation is expected to take before it was tried."""
 WORTH_AHEAD = 0.1
-"""Making batches ahead is tried where making one takes more than this share of a step. Measured for a small network on a table, whose
-batches are quickly made: 93,800 rows/s without, 84,100 with a thread that makes them ahead."""
+"""Making batches ahead is tried where making one takes more than this share of a step. Measured for a small network on a table,
+whose batches are quickly made: 93,800 rows/s without, 84,100 with a thread that makes them ahead."""
 LEAST_SECONDS, LEAST_STEPS = 0.05, 3
 """A candidate is measured for so many seconds, and so many steps, at least."""
 
