@@ -299,6 +299,41 @@ def test_the_tune_up_refuses_wrong_numbers(people, tmp_path, monkeypatch):
     assert sum(c["chosen"] for c in tried) == 1
 
 
+def test_what_cannot_be_computed_is_refused_and_told(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuneup, "bf16_supported", lambda device: True)
+    monkeypatch.setattr(tuneup, "SHARE", 1e9)
+    real = tuneup.backward
+
+    def backward(task, batch):
+        if task.settings.precision == "bf16":
+            raise RuntimeError("no kernel for this\nand a long trace")
+        return real(task, batch)
+
+    monkeypatch.setattr(tuneup, "backward", backward)
+    before, events = torch.get_num_threads(), []
+    recipe = tiny(epochs=60, compile="off", batch=48)
+    path = train(recipe, table=people, target=["rich"], out=tmp_path / "m", listener=events.append)
+    tried = next(e.values["tried"] for e in events if e.stage == "machine")
+    (refused,) = [c for c in tried if c["precision"] == "bf16"]
+    assert refused["reason"] == "no kernel for this"
+    json.dumps(tried, allow_nan=False)
+    json.loads((path / "report.json").read_text(), parse_constant=pytest.fail)
+    assert Bundle.open(path).recipe.training.precision == "fp32"
+    assert torch.get_num_threads() == before
+
+
+def test_an_interrupted_tune_up_leaves_the_threads_as_they_were(people, tmp_path, monkeypatch):
+    def interrupted(task, batch):
+        torch.set_num_threads(before + 1)
+        raise KeyboardInterrupt
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(tuneup, "backward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(epochs=60, batch=40), table=people, target=["rich"], out=tmp_path / "m")
+    assert torch.get_num_threads() == before
+
+
 def test_a_measurement_is_remembered(people, tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPWRIGHT_CACHE", str(tmp_path / "cache"))
     recipe = tiny(epochs=60, compile="off", patience=0)

@@ -36,7 +36,7 @@ def is_live(stream: IO[str]) -> bool:
 
 def is_leader() -> bool:
     """Return whether this process, of those that ``torchrun`` started together, is the one that talks."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def paint(text: str, style: str, stream: IO[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -50,14 +50,15 @@ class Feed:
         """Make the batch of one of ``steps`` steps, or what this process computes of it."""
         rows = self.sampler(step)
         shares = self.world.shares(len(rows), self.parts)
-        parts = tuple(len(share) for share in shares) if len(shares) > 1 else ()
         if self.world.size == 1:
-            return replace(self._made(rows, step, steps), parts=parts)
-        mine = torch.cat([torch.arange(share.start, share.stop) for share in shares])
-        if not self.augment and not self.mixup and not self.cutmix:
-            return replace(self._made(rows[mine], step, steps), parts=parts)
-        # The random changes are those of the whole batch: each process makes all of it, and keeps its rows.
-        return replace(self._made(rows, step, steps).at(mine), parts=parts)
+            batch = self._made(rows, step, steps)
+        else:
+            mine = torch.cat([torch.arange(share.start, share.stop) for share in shares])
+            # Random changes are those of the whole batch: each process makes all of it, and keeps its rows.
+            changed = self.augment or self.mixup or self.cutmix
+            batch = self._made(rows, step, steps).at(mine) if changed else self._made(rows[mine], step, steps)
+        batch.parts = tuple(len(share) for share in shares) if len(shares) > 1 else ()
+        return batch
 
     def _made(self, rows: Tensor, step: int, steps: int) -> Batch:
         """Gather rows, change them at random as the step's own generator says, and shrink pictures as far as that is due."""

@@ -100,23 +100,22 @@ def fit(
     model, average = task.model, task.average
     task.explain = partial(_explain, task, data)
     _announce_model(model, recipe, listener)
-    threads = torch.get_num_threads()
-    recipe, table = choose(recipe, task, directory, listener, world)
-    sharded = training.parallel == "sharded"
-    states = distribute(task, world, sharded=sharded)
-    optimizer, schedule = optimizer_of(recipe, rates), schedule_of(recipe)
-    fit_optimizer(optimizer, world, sharded=sharded)
-    if average is not None:
-        average.start(model)
-    progress, best, spent = _restore(directory, task, optimizer, states, listener)
-    runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener, logs, states)
-    facts = RunFacts(logs.stem, recipe.dump(), progress.step)
     with ExitStack() as opened:
-        opened.callback(torch.set_num_threads, threads)
+        # Whatever ends the run, the tune-up's threads are not left to what comes after it in this process.
+        opened.callback(torch.set_num_threads, torch.get_num_threads())
+        recipe, table = choose(recipe, task, directory, listener, world)
+        sharded = training.parallel == "sharded"
+        states = distribute(task, world, sharded=sharded)
+        optimizer, schedule = optimizer_of(recipe, rates), schedule_of(recipe)
+        fit_optimizer(optimizer, world, sharded=sharded)
+        if average is not None:
+            average.start(model)
+        progress, best, spent = _restore(directory, task, optimizer, states, listener)
+        runner = _Runner(task, optimizer, progress, best, recipe.training, directory, spent, listener, logs, states)
+        facts = RunFacts(logs.stem, recipe.dump(), progress.step)
         if world.leads:
             runner.writers = [opened.enter_context(each.open(logs / each.type_name(), facts)) for each in training.loggers]
-        steps = opened.enter_context(closing(loop(task, optimizer, schedule, progress)))
-        runner.run(steps)
+        runner.run(opened.enter_context(closing(loop(task, optimizer, schedule, progress))))
     if not world.leads:
         return None
     if world.size > 1:
@@ -299,9 +298,6 @@ def _restore(
         task.average.to(task.feed.rows.device)
     torch.set_rng_state(state["random"])
     progress = Progress(state["step"], state["history"], state["loss_sum"])
-    listener(
-        Event(
-            "resume", f"goes on after step {progress.step:,} ({len(progress.history)} epochs done)", values={"step": progress.step}
-        )
-    )
+    done = progress.step // task.settings.epoch
+    listener(Event("resume", f"goes on after step {progress.step:,} ({done:,} epochs done)", values={"step": progress.step}))
     return progress, _Best(state["best_score"], state["best"]), state["seconds"]

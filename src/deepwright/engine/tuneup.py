@@ -104,7 +104,9 @@ class Tuneup:
 
 def _measures(candidate: Candidate) -> dict[str, Any]:
     names = zip(("loss", "norm", "gradient"), candidate.differences, strict=True)
-    measured = {"seconds": candidate.seconds, "warmup": candidate.warmup, "reason": candidate.reason}
+    # JSON has no infinity: what could not be computed took no time that could be told.
+    seconds = candidate.seconds if math.isfinite(candidate.seconds) else None
+    measured = {"seconds": seconds, "warmup": candidate.warmup, "reason": candidate.reason}
     return measured | {f"{name}_difference": value for name, value in names}
 
 
