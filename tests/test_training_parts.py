@@ -1,5 +1,6 @@
 """Optimizers, schedules and augmentations."""
 
+import copy
 import math
 
 import pytest
@@ -17,8 +18,9 @@ from deepwright.augmentations.crop import Crop
 from deepwright.augmentations.erase import Erase
 from deepwright.augmentations.flip import Flip
 from deepwright.augmentations.noise import Noise
-from deepwright.blocks.optimization import orthogonalize, split_matrices
+from deepwright.blocks.optimization import advance, orthogonalize, split_matrices
 from deepwright.families import Draw, ImageFacts
+from deepwright.optimizers.adam import Adam
 from deepwright.optimizers.adamw import AdamW
 from deepwright.optimizers.muon import Muon
 from deepwright.optimizers.sgd import SGD
@@ -96,6 +98,32 @@ def test_muon_matches_torch_on_a_matrix():
         mine.step()
         reference.step()
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)  # torch iterates in bfloat16
+
+
+@pytest.mark.parametrize("part", [Adam(), Adam(amsgrad=True, weight_decay=0.1), AdamW(), SGD(), Muon()], ids=str)
+def test_an_advance_is_the_optimizers_own_step(part):
+    """To the bit, also when a parameter begins to learn later than the others, and after a state was restored."""
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=generator) for shape in ((4, 3), (4,), (5, 2))]
+    gradients = [[torch.randn(p.shape, generator=generator) for p in start] for _ in range(8)]
+    sides = []
+    for step in (advance, lambda optimizer: optimizer.step()):
+        held = [torch.nn.Parameter(p.clone()) for p in start]
+        groups = [{"params": held[:2], "weight_decay": 0.1}, {"params": held[2:], "weight_decay": 0.0}]
+        optimizer = part.build(groups)
+        for number, found in enumerate(gradients):
+            for index, (parameter, gradient) in enumerate(zip(held, found, strict=True)):
+                parameter.grad = gradient.clone() if index < 2 or number >= 3 else None  # its group as a whole
+            if number == 5:
+                state = copy.deepcopy(optimizer.state_dict())
+                optimizer = part.build(groups)
+                optimizer.load_state_dict(state)
+            step(optimizer)
+        sides.append((held, optimizer.state_dict()))
+    for ours, theirs in zip(*(side[0] for side in sides), strict=True):
+        assert torch.equal(ours, theirs)
+    for key, state in sides[1][1]["state"].items():
+        assert all(torch.equal(torch.as_tensor(sides[0][1]["state"][key][name]), torch.as_tensor(v)) for name, v in state.items())
 
 
 def test_sgd_without_momentum_is_plain_and_adamw_decays_by_default():

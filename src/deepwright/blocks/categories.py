@@ -126,6 +126,8 @@ class CategoryViews(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """See each column."""
+        if self.hot is None and self.embeddings is not None:
+            return self.embeddings(ids).flatten(1)  # type: ignore[no-any-return]
         channels = []
         if self.hot is not None:
             channels.append(self.hot(ids[:, self.few]))

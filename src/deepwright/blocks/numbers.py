@@ -40,8 +40,10 @@ class PiecewiseLinearEncoding(nn.Module):
     Attributes:
         bins: T.
         counts: The bins of each column, 1 for a column without edges.
+        complete: Whether the training rows are known to have no missing values, so that training need not look for them.
     """
 
+    complete = False
     lo: Tensor
     inverse: Tensor
     least: Tensor
@@ -72,6 +74,8 @@ class PiecewiseLinearEncoding(nn.Module):
 
     def filled(self, numbers: Tensor) -> Tensor:
         """Return the wire's values, finite, missing ones as the baseline: (B, N) → (B, N)."""
+        if self.complete and self.training:
+            return numbers
         # Infinity times a zero, that of the padding or of an edge, would be NaN.
         return torch.where(torch.isnan(numbers), self.baseline, numbers).clamp(-_FINITE, _FINITE)
 

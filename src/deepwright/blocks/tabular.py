@@ -87,7 +87,7 @@ class TableVector(nn.Module):
             vectors.append(self.numbers(inputs["numbers"]).flatten(1))
         if self.categories is not None:
             vectors.append(self.categories(inputs["categories"]))
-        return torch.cat(vectors, 1)
+        return torch.cat(vectors, 1) if len(vectors) > 1 else vectors[0]
 
 
 class MLPEncoder(EncoderModule):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepwright.batches import Augment, Rows
+from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
 from deepwright.blockwise import open_rows, open_sampler
@@ -20,7 +21,7 @@ from deepwright.engine.loop import Score, Settings, Task
 from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
 from deepwright.families import Draw, Schedule
-from deepwright.model import build_model
+from deepwright.model import Model, build_model
 from deepwright.recipe import Recipe
 from deepwright.store import Stored
 
@@ -71,6 +72,7 @@ def assemble(
     torch.manual_seed(training.seed)
     model = build_model(recipe, data).to(device)
     rows = open_rows(train.arrays, train.targets, train.weights, device, train.stored)
+    _say_complete(model, rows)
     held = Rows(validation.arrays, validation.targets, validation.weights, device)
     sampler = open_sampler(rows, training.batch or len(rows), training.seed, train.draw)
     settings = Settings(
@@ -99,6 +101,16 @@ def assemble(
         for group in model.groups:
             recompute(model.parts()[group])
     return Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None), rates
+
+
+def _say_complete(model: Model, rows: Rows) -> None:
+    """Tell encoders of tables that they need not look for missing numbers, where the training rows, held in memory, lack none."""
+    for group, encoder in zip(model.groups, model.encoders, strict=True):
+        numbers = rows.arrays.get(f"{group}.numbers")
+        if numbers is not None and not numbers.is_meta and bool(torch.isfinite(numbers).all()):
+            for module in encoder.modules():
+                if isinstance(module, PiecewiseLinearEncoding):
+                    module.complete = True
 
 
 def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:

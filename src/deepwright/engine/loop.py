@@ -19,6 +19,7 @@ from torch import Tensor
 
 from deepwright.batches import Batch, Rows, seeded
 from deepwright.blocks.averaging import Averager, swap
+from deepwright.blocks.optimization import advance
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.targets import weight
 from deepwright.engine.feed import Feed
@@ -134,6 +135,7 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
     """
     model, settings = task.model, task.settings
     look_every = 1 if task.feed.rows.device.type == "cpu" else LOOK_EVERY
+    parameters = list(model.parameters())
     model.train()
     for batch in task.feed.batches(progress.step, settings.steps):
         factor = schedule.multiplier(progress.step / settings.steps, progress.scores)
@@ -142,7 +144,8 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
         if task.rates is not None:
             task.rates.freeze(progress.step / settings.epoch)
 
-        optimizer.zero_grad(set_to_none=True)
+        for parameter in parameters:
+            parameter.grad = None
         if task.world.size > 1:
             # Each process drops other values, and none has a random state that a checkpoint would have to collect.
             torch.manual_seed(seeded(task.feed.seed, 3, progress.step, task.world.rank).initial_seed())
@@ -151,8 +154,8 @@ def loop(task: Task, optimizer: torch.optim.Optimizer, schedule: Schedule, progr
         if len(progress.unread) >= look_every:
             settle(task, progress, optimizer)
         if settings.clip is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        optimizer.step()
+            torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+        advance(optimizer)
 
         progress.step += 1
         if task.average is not None:
