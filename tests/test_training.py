@@ -322,6 +322,18 @@ def test_what_cannot_be_computed_is_refused_and_told(people, tmp_path, monkeypat
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize("epochs", [2, 60])
+def test_compilation_without_a_compiler_is_told(people, tmp_path, epochs):
+    import torch._inductor.config as inductor
+
+    torch.compiler.reset()
+    with inductor.patch({"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}), pytest.raises(RecipeError) as error:
+        train(tiny(epochs=epochs, compile="on"), table=people, target=["rich"], out=tmp_path / "m")
+    assert error.value.code == "E106"
+    assert "training.compile" in str(error.value)
+    assert not (tmp_path / "m").exists()
+
+
 def test_an_interrupted_tune_up_leaves_the_threads_as_they_were(people, tmp_path, monkeypatch):
     def interrupted(task, batch):
         torch.set_num_threads(before + 1)

@@ -10,7 +10,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from deepwright.blocks.image import ImageInput
 from deepwright.engine.loop import Task, backward
+from deepwright.errors import RecipeError
 from deepwright.recipe import Training
 
 SHARE = 0.05
@@ -123,7 +124,8 @@ def tune(task: Task, training: Training, start: Choice, *, total: float | None =
         ask: Whether anything but the first choice is measured.
 
     Raises:
-        RuntimeError: The first choice cannot be computed (out of memory, no compiler).
+        RuntimeError: The first choice cannot be computed: out of memory.
+        RecipeError: It is pinned to be compiled, and cannot be (E106).
     """
     began = time.perf_counter()
     state, threads = torch.get_rng_state(), torch.get_num_threads()
@@ -222,7 +224,30 @@ def apply(task: Task, choice: Choice) -> None:
         torch.set_num_threads(choice.threads)
     set_layout(task.model, choice.layout)
     # A batch always has the same size, so that one compilation serves all.
-    task.forward = torch.compile(task.model, dynamic=False) if choice.compile else task.model
+    task.forward = _compiled(task.model) if choice.compile else task.model
+
+
+def _compiled(model: nn.Module) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
+    """Return the model's forward pass, compiled at the first call; where that cannot be done, the call says so (E106)."""
+    from torch._dynamo.exc import TorchDynamoException  # a second to import, which few runs need
+
+    forward = torch.compile(model, dynamic=False)
+
+    def call(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        try:
+            result: dict[str, Tensor] = forward(arrays)
+        except TorchDynamoException as error:
+            raise RecipeError(
+                "E106",
+                "the network cannot be compiled on this machine",
+                where="training.compile",
+                got=next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__),
+                expected="a C++ compiler on a CPU, Triton on a GPU",
+                fix="training: {compile: off}",
+            ) from error
+        return result
+
+    return call
 
 
 def set_layout(model: nn.Module, layout: str) -> None:
@@ -287,7 +312,7 @@ def _tried(task: Task, choice: Choice, truth: _Truth) -> Candidate:
     """Measure a choice; what cannot be computed here is refused like what computes wrong numbers."""
     try:
         return _measure(task, choice, truth)
-    except RuntimeError as error:  # what torch raises for a missing compiler, an unsupported operator, too little memory
+    except (RuntimeError, RecipeError) as error:  # an unsupported operator, too little memory; no compiler
         return Candidate(choice, math.inf, 0.0, reason=str(error).partition("\n")[0] or type(error).__name__)
 
 
