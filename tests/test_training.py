@@ -149,7 +149,7 @@ def test_micro_batches_make_the_same_step(people, tmp_path):
 def test_a_killed_process_leaves_no_bundle_and_goes_on(people, tmp_path):
     people.frame.write_csv(tmp_path / "people.csv")
     recipe = tmp_path / "r.yaml"
-    tiny(epochs=150, patience=0).save(recipe)
+    tiny(epochs=150, patience=0, checkpoint_every=0.01).save(recipe)
     command = [
         sys.executable,
         "-c",

@@ -33,6 +33,9 @@ from deepwright.recipe import Recipe, Training
 
 UNPROFILED = 5
 """Steps before a profile begins."""
+SOONER = 1 / 6
+"""The part of the time between checkpoints after which an evaluation makes one. Small networks have many evaluations a second, and
+a checkpoint after each took 4 % of the training of a network of 75,000 weights on 40,000 rows."""
 
 
 @dataclass
@@ -165,8 +168,9 @@ class _Runner:
                 if progress.evaluated:
                     self._keep_best()
                     self._log()
-                due = now - saved >= self.training.checkpoint_every
-                if progress.evaluated or (self.task.world.agree(due) if self.states.collective else due):
+                wait = self.training.checkpoint_every * (SOONER if progress.evaluated else 1)
+                due = now - saved >= wait or progress.step == self.task.settings.steps
+                if self.task.world.agree(due) if self.states.collective else due:
                     self.save(now - began)
                     saved = time.monotonic()
                 if progress.evaluated or now - told >= 0.2:
