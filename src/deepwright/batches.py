@@ -98,7 +98,8 @@ class Rows:
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
-        index = index.to(self.device)
+        if index.device != self.device:
+            index = index.to(self.device)
         return Batch(
             {key: value.index_select(0, index) for key, value in self.arrays.items()},
             {key: value.index_select(0, index) for key, value in self.targets.items()},

@@ -36,15 +36,20 @@ class DenseBlock(nn.Module):
         super().__init__()
         # A batch normalisation subtracts the mean, and with it any bias before it.
         self.linear = nn.Linear(inputs, outputs, bias=norm != "batch")
-        self.norm = normalization(norm, outputs)
+        self.norm = normalization(norm, outputs) if norm != "none" else None
         # The tensor before it is this block's own, and no gradient needs it.
         self.act = activation(act, inplace=True)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout) if dropout else None
         self.residual = residual and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (…, inputs) to (…, outputs)."""
-        y: Tensor = self.dropout(self.act(self.norm(self.linear(x))))
+        y: Tensor = self.linear(x)
+        if self.norm is not None:
+            y = self.norm(y)
+        y = self.act(y)
+        if self.dropout is not None:
+            y = self.dropout(y)
         return x + y if self.residual else y
 
 
