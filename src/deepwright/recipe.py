@@ -256,7 +256,7 @@ class Training(Spec):
     """What several processes divide: ``data``: the rows of each batch; ``sharded``: the weights and the optimizer's state too
     (FSDP2), for models that no single device holds. ``auto`` is ``data``. One process does not ask."""
     checkpoint_every: Duration = 30.0
-    """Time between two checkpoints within an epoch, from which a stopped run goes on; an evaluation makes one after a sixth of it."""
+    """Time between two checkpoints within an epoch, which a stopped run goes on from; evaluations make one after a sixth of it."""
     loggers: list[Logger] = Field(default_factory=list)
     """Where figures go while training runs (``tensorboard``, ``mlflow``, ``csv``), beside the bundle's own log."""
     profile: int | None = Field(None, ge=1)
