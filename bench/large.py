@@ -62,11 +62,9 @@ def measure(folder: Path, cache: Path) -> dict[str, float]:
     os.environ["DEEPWRIGHT_CACHE"] = str(cache)
     import torch
 
-    from deepwright.blocks.decay import weight_decay_groups
-    from deepwright.blockwise import open_rows, open_sampler
+    from deepwright.engine.assembly import Encoded, assemble, optimizer_of, schedule_of
     from deepwright.engine.loop import Progress as Steps
-    from deepwright.engine.loop import Settings, Task, loop
-    from deepwright.model import build_model
+    from deepwright.engine.loop import loop
     from deepwright.preparation import open_scan
     from deepwright.progress import silent
     from deepwright.recipe import Recipe
@@ -80,12 +78,9 @@ def measure(folder: Path, cache: Path) -> dict[str, float]:
     prepared = prepare_scan(recipe, scan, None, "", default_store(), silent)
     encoded, encoded_cpu = time.perf_counter() - began, time.process_time() - used
     after = peak()
-    train, held, training = prepared.train, prepared.validation, prepared.recipe.training
-    model = build_model(prepared.recipe, prepared.data)
-    rows = open_rows(train.arrays, train.targets, train.weights, "cpu", train.stored)
-    sampler = open_sampler(rows, training.batch, training.seed)
-    settings = Settings(sampler.steps, training.batch, sampler.steps)
-    validation = open_rows(held.arrays, held.targets)
+    train, held = (
+        Encoded(part.arrays, part.targets, part.weights, stored=part.stored) for part in (prepared.train, prepared.validation)
+    )
     losses: list[float] = []
 
     def score(outputs):
@@ -93,11 +88,11 @@ def measure(folder: Path, cache: Path) -> dict[str, float]:
         losses.append(float(((outputs["y"].reshape(len(target), -1)[:, -1] > 0.5) == target).mean()))
         return {"score": losses[-1]}
 
-    task = Task(model, rows, validation, sampler, score, settings)
-    optimizer = training.optimizer.build(weight_decay_groups(model, training.optimizer.weight_decay))
+    task, rates = assemble(prepared.recipe, prepared.data, train, held, score)
+    optimizer, schedule = optimizer_of(prepared.recipe, rates), schedule_of(prepared.recipe)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     began, used = time.perf_counter(), time.process_time()
-    for _ in loop(task, optimizer, training.schedule, Steps()):
+    for _ in loop(task, optimizer, schedule, Steps()):
         pass
     epoch, epoch_cpu = time.perf_counter() - began, time.process_time() - used
     highest = peak()
@@ -142,7 +137,7 @@ def main() -> None:
         if not folder.exists():
             generate(folder, rows)
         command = [sys.executable, __file__, str(cache), "--one", str(folder)]
-        found = subprocess.run(command, check=True, capture_output=True, text=True)
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         results.append(json.loads(found.stdout.splitlines()[-1]))
         shutil.rmtree(cache, ignore_errors=True)
         if not arguments.keep:

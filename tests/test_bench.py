@@ -1,6 +1,7 @@
 """The benchmarks: the contenders train the same network, and the page is what the figures say."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -120,3 +121,13 @@ def test_the_page_is_written_again_without_data(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["engine.py", "--table"])
     engine.main()
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == engine.page(results)
+
+
+@pytest.mark.slow
+def test_rows_that_need_not_fit_into_memory_are_measured(tmp_path):
+    command = [sys.executable, str(ROOT / "bench" / "large.py"), str(tmp_path), "--rows", "2000", "--out", str(tmp_path / "out.json")]
+    subprocess.run(command, check=True, capture_output=True)
+    (found,) = json.loads((tmp_path / "out.json").read_text())
+    assert found["rows"] == 2000
+    assert found["encode_seconds"] > 0
+    assert found["peak_mb"] > found["imports_mb"]
