@@ -125,9 +125,10 @@ def test_the_page_is_written_again_without_data(bench, monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_rows_that_need_not_fit_into_memory_are_measured(tmp_path):
-    command = [sys.executable, str(ROOT / "bench" / "large.py"), str(tmp_path), "--rows", "2000", "--out", str(tmp_path / "out.json")]
+    out = tmp_path / "out.json"
+    command = [sys.executable, str(ROOT / "bench" / "large.py"), str(tmp_path), "--rows", "2000", "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True)
-    (found,) = json.loads((tmp_path / "out.json").read_text())
+    (found,) = json.loads(out.read_text())
     assert found["rows"] == 2000
     assert found["encode_seconds"] > 0
     assert found["peak_mb"] > found["imports_mb"]
