@@ -136,6 +136,7 @@ def main() -> None:
         folder, cache = root / str(rows), root / f"cache-{rows}"
         if not folder.exists():
             generate(folder, rows)
+        shutil.rmtree(cache, ignore_errors=True)  # of a run that was stopped
         command = [sys.executable, __file__, str(cache), "--one", str(folder)]
         found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         results.append(json.loads(found.stdout.splitlines()[-1]))
