@@ -201,7 +201,7 @@ TASKS = {
         wanted=TABLE_GOALS,
     ),
     "resnet18": Task(
-        "ResNet-18 with a 3×3 stem on 3,200 pictures of Fashion-MNIST at 32×32",
+        "ResNet-18 with a 3×3 stem on pictures of Fashion-MNIST at 32×32",
         fashion,
         "label",
         {"image": {"type": "image", "augment": [], "encoder": {"type": "resnet", "depth": 18, "stem": "small"}}},

@@ -98,8 +98,7 @@ class Rows:
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
-        if index.device != self.device:
-            index = index.to(self.device)
+        index = index.to(self.device)
         return Batch(
             {key: value.index_select(0, index) for key, value in self.arrays.items()},
             {key: value.index_select(0, index) for key, value in self.targets.items()},

@@ -174,7 +174,7 @@ def _row_losses(head: HeadModule, raw: Tensor, target: Tensor) -> Tensor:
     """Return the loss of each row (B,), its members' losses averaged."""
     if raw.ndim == 3:
         target = target.repeat_interleave(raw.shape[1], dim=0)
-    flat = (raw.flatten(0, -2) if raw.ndim == 3 else raw).float()
+    flat = raw.flatten(0, -2).float()
     each = head.loss(flat.squeeze(1) if head.size == 1 else flat, target)
     return each.view(len(raw), -1).mean(1) if raw.ndim == 3 else each
 

@@ -126,11 +126,9 @@ class CategoryViews(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """See each column."""
-        if self.hot is None and self.embeddings is not None:
-            return self.embeddings(ids).flatten(1)  # type: ignore[no-any-return]
         channels = []
         if self.hot is not None:
             channels.append(self.hot(ids[:, self.few]))
         if self.embeddings is not None:
-            channels.append(self.embeddings(ids[:, self.many]).flatten(1))
+            channels.append(self.embeddings(ids if self.hot is None else ids[:, self.many]).flatten(1))
         return torch.cat(channels, 1)

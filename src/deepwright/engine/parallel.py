@@ -50,8 +50,6 @@ class World:
 
         Each part is divided, not the batch, so that what is normalised by a part's rows sees the same rows as in one process.
         """
-        if self.size == 1 and parts == 1:
-            return [range(rows)]
         whole = [range(rows * part // parts, rows * (part + 1) // parts) for part in range(parts)]
         return [part[len(part) * self.rank // self.size : len(part) * (self.rank + 1) // self.size] for part in whole]
 

@@ -229,7 +229,7 @@ def apply(task: Task, choice: Choice) -> None:
 
 def _compiled(model: nn.Module) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
     """Return the model's forward pass, compiled at the first call; where that cannot be done, the call says so (E106)."""
-    from torch._dynamo.exc import TorchDynamoException  # a second to import, which few runs need
+    from torch._dynamo.exc import TorchDynamoException  # 1.5 s to import, which few runs need
 
     forward = torch.compile(model, dynamic=False)
 
