@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,11 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.bundle import Bundle
 from deepwright.engine import export as export_module
 from deepwright.engine import tuneup
+from deepwright.engine.assembly import Encoded, assemble
 from deepwright.engine.checkpoint import NAME, load_checkpoint, save_checkpoint
 from deepwright.errors import BundleError, DataError, RecipeError, TrainingError
+from deepwright.preparation import prepare
+from deepwright.progress import silent
 from deepwright.recipe import Recipe
 from deepwright.steps.evaluate import evaluate
 from deepwright.steps.predict import predict
@@ -509,3 +514,21 @@ def test_a_logarithmic_target_is_judged_in_its_own_units(people, tmp_path):
 def test_mixing_needs_pictures(people, tmp_path):
     with pytest.raises(RecipeError, match="mixup mixes pictures"):
         train(tiny(mixup=0.2), table=people, target=["rich"], out=tmp_path / "m")
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_only_rows_that_lack_no_number_are_not_searched_for_missing_ones(people, missing):
+    age = pl.col("age").fill_null(30)
+    gaps = pl.when(pl.int_range(pl.len()) % 2 == 0).then(None).otherwise(age)
+    people = people.with_frame(people.frame.with_columns((gaps if missing else age).alias("age")))
+    data = {"columns": "declared", "split": {"validation": 0}}
+    recipe = Recipe.parse({**TINY, "inputs": {"age": "number"}, "outputs": {"rich": "category"}, "data": data})
+    prepared = prepare(recipe, people, None, "", silent)
+    part = Encoded(prepared.train.arrays, prepared.train.targets)
+    task, _ = assemble(prepared.recipe, prepared.data, part, part, lambda outputs: {"score": 0.0})
+    found = [module for module in task.model.modules() if isinstance(module, PiecewiseLinearEncoding)]
+    assert found
+    assert all(module.complete is not missing for module in found)
+    numbers = torch.tensor([[0.5] * len(found[0].baseline), [math.nan] * len(found[0].baseline)])
+    assert found[0].train().filled(numbers[:1]).equal(numbers[:1])
+    assert not found[0].eval().filled(numbers).isnan().any()
