@@ -82,6 +82,8 @@ def test_the_verdict_compares_with_the_best_and_counts_the_cost(bench):
     auto = {"rate": 90.0, "tuneup_seconds": 1.0, "seconds": 50.0, "runs": [RUN]}
     found = tuneup.verdict({"auto": auto, "a": {"rate": 100.0}, "b": {"rate": 80.0}})
     assert (found["best"], found["ratio"], found["cost"]) == ("a", 0.9, 0.02)
+    twin = tuneup.verdict({"auto": auto, "precision=fp32 compile=None": {"rate": 96.0}, "precision=bf16": {"rate": 100.0}})
+    assert twin["ratio"] == 0.96, "what was chosen is judged by its own measurement, not by the tune-up's run"
 
 
 @pytest.mark.slow

@@ -12,9 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepwright.blocks.targets import known
+from deepwright.datapath import lengths, trimmed
 from deepwright.families import Draw
 
 Augment = Callable[[Tensor, Draw], Tensor]
+
+POOL = 50
+"""Batches whose shuffled rows are sorted by length together: with more of them less is padded, and like rows meet oftener."""
 
 
 @dataclass
@@ -92,6 +96,9 @@ class Rows:
         self.complete = all(bool(known(target).all()) for target in self.targets.values())
         self.weights = None if weights is None else _tensor(weights).to(device)
         self.device = torch.device(device)
+        each = lengths(self.arrays)
+        self.lengths = torch.stack([n.long() for n in each.values()]).sum(0).cpu() if each else None
+        """How long the sequences of each row (rows,) are together, on the CPU; nothing if there are none."""
 
     def __len__(self) -> int:
         return len(next(iter(self.targets.values())))
@@ -99,8 +106,9 @@ class Rows:
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""
         index = index.to(self.device)
+        arrays = {key: value.index_select(0, index) for key, value in self.arrays.items()}
         return Batch(
-            {key: value.index_select(0, index) for key, value in self.arrays.items()},
+            arrays if self.lengths is None else trimmed(arrays),
             {key: value.index_select(0, index) for key, value in self.targets.items()},
             None if self.weights is None else self.weights.index_select(0, index),
             complete=self.complete,
@@ -111,7 +119,8 @@ class Rows:
         whole = Batch(self.arrays, self.targets, self.weights, complete=self.complete)
         stop = len(self) if stop is None else stop
         for first in range(start, stop, size):
-            yield whole.part(first, min(first + size, stop))
+            part = whole.part(first, min(first + size, stop))
+            yield part if self.lengths is None else replace(part, arrays=trimmed(part.arrays))
 
 
 class Sampler:
@@ -122,12 +131,16 @@ class Sampler:
         size: Rows a step. A last part of an epoch that does not fill a batch is left to the next epochs' shuffles.
         seed: The seed.
         draw: Row probabilities for drawing with replacement (class balance), or ``None`` to shuffle.
+        lengths: How long each row's sequences are, (rows,), if it has any: the rows of a batch are of about one length.
     """
 
-    def __init__(self, rows: int, size: int, seed: int, draw: NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self, rows: int, size: int, seed: int, draw: NDArray[np.float64] | None = None, lengths: Tensor | None = None
+    ) -> None:
         self.rows, self.size, self.seed = rows, min(size, rows), seed
         self.steps = max(1, rows // self.size)
         self._draw = None if draw is None else torch.from_numpy(draw)
+        self._lengths = lengths
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
     def __call__(self, step: int) -> Tensor:
@@ -139,8 +152,16 @@ class Sampler:
                 self._order = torch.randperm(self.rows, generator=generator)
             else:
                 self._order = torch.multinomial(self._draw, self.rows, replacement=True, generator=generator)
+            if self._lengths is not None:
+                self._order = self._bucketed(self._order, self._lengths, generator)
             self._epoch = epoch
         return self._order[position * self.size : (position + 1) * self.size]
+
+    def _bucketed(self, order: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
+        """Return shuffled rows such that the batches, in random order, are of rows of about one length each."""
+        pools = order[: self.steps * self.size].split(POOL * self.size)
+        batches = torch.cat([pool[torch.argsort(lengths[pool], stable=True)] for pool in pools]).view(self.steps, self.size)
+        return batches[torch.randperm(self.steps, generator=generator)].flatten()
 
 
 def seeded(*keys: int) -> torch.Generator:

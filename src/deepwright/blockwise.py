@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepwright.batches import Batch, Rows, Sampler, as_target, seeded
+from deepwright.datapath import trimmed
+from deepwright.families import SEQUENCES
 from deepwright.store import Stored
 
 BLOCK_BYTES = 1 << 20
@@ -53,6 +55,9 @@ class StoredRows(Rows):
         self.weights = None if weights is None else torch.from_numpy(weights.copy())
         self._inputs = {key: _ArrayFile(stored.file(key)) for key in inputs}
         self._targets = {key: _ArrayFile(stored.file(name)) for key, name in targets.items()}
+        self.lengths = None
+        """Not known: nobody reads all rows before training."""
+        self._sequences = any(key.rpartition(".")[2] in SEQUENCES for key in inputs)
         self._files = [*self._inputs.values(), *self._targets.values()]
         self._rows = self._files[0].shape[0]
         #: The shapes and types of all inputs and targets, without their values.
@@ -119,7 +124,7 @@ class StoredRows(Rows):
     def _batch(self, values: list[Tensor], weights: Tensor | None) -> Batch:
         inputs = dict(zip(self._inputs, values, strict=False))
         targets = map(as_target, values[len(inputs) :])
-        return Batch(inputs, dict(zip(self._targets, targets, strict=True)), weights)
+        return Batch(trimmed(inputs) if self._sequences else inputs, dict(zip(self._targets, targets, strict=True)), weights)
 
     def _hold(self, blocks: list[int]) -> None:
         for block in blocks:  # one at a time, so that a batch never waits for a whole window
@@ -271,4 +276,4 @@ def open_sampler(rows: Rows, size: int, seed: int, draw: NDArray[np.float64] | N
         seed: The seed.
         draw: Row probabilities for drawing with replacement; for resident rows only.
     """
-    return BlockSampler(rows, size, seed) if isinstance(rows, StoredRows) else Sampler(len(rows), size, seed, draw)
+    return BlockSampler(rows, size, seed) if isinstance(rows, StoredRows) else Sampler(len(rows), size, seed, draw, rows.lengths)

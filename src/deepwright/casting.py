@@ -9,10 +9,8 @@ from typing import Literal
 import polars as pl
 
 from deepwright.errors import DataError, Problem
+from deepwright.families import Dtype
 from deepwright.frames import Note
-
-Cast = Literal["number", "text", "date", "image", "tags"]
-"""What a column is cast to: Float64, String, Datetime("us"), Binary | String | Array(UInt8), List(String)."""
 
 _TIMES = ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "T%H:%M:%S%.f", "T%H:%M", "T%H:%M:%S%.f%z", " %H:%M:%S%.f%z")
 _YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y年%m月%d日")
@@ -27,10 +25,20 @@ _FORMATS = (
     "%Y",
 )
 _SAMPLE = 200
+_EMPTY: dict[Dtype, pl.DataType] = {
+    "number": pl.Float64(),
+    "text": pl.String(),
+    "date": pl.Datetime("us"),
+    "image": pl.Binary(),
+    "tags": pl.List(pl.String()),
+    "series": pl.List(pl.Float64()),
+    "sound": pl.Binary(),
+}
+"""What a column without any value becomes."""
 
 
 def cast(
-    column: pl.Series, dtype: Cast, *, where: str, on_error: Literal["raise", "missing"] = "raise"
+    column: pl.Series, dtype: Dtype, *, where: str, on_error: Literal["raise", "missing"] = "raise"
 ) -> tuple[pl.Series, Note | None]:
     """Cast a column to what a feature type works on; nulls stay nulls.
 
@@ -41,6 +49,8 @@ def cast(
       values; where day-first and month-first both do, and differ, the column is refused as ambiguous.
     * ``image``: Binary (a file's bytes), String (its path) or Array(UInt8) of (H, W) or (H, W, C) pixels, unchanged.
     * ``tags``: List(String); texts are split at ``|``, ``;`` or ``,``, whichever the column uses.
+    * ``series``: List(Float64), or List(List(Float64)) of places and their channels; texts are split at blanks, ``,`` or ``;``.
+    * ``sound``: Binary (a file's bytes) or String (its path), unchanged.
 
     Args:
         column: The column, tidy (see :func:`deepwright.table.tidy`).
@@ -53,8 +63,7 @@ def cast(
             format (E222).
     """
     if column.dtype == pl.Null:
-        empty = {"number": pl.Float64, "text": pl.String, "date": pl.Datetime("us"), "image": pl.Binary, "tags": pl.List(pl.String)}
-        return column.cast(empty[dtype]), None  # type: ignore[arg-type]
+        return column.cast(_EMPTY[dtype]), None
     return _CASTS[dtype](column, where, on_error == "missing")
 
 
@@ -203,6 +212,35 @@ def _image(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Not
     raise _wrong_dtype(column, "image", where)
 
 
+def _sound(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
+    del lenient
+    if column.dtype in (pl.Binary, pl.String):
+        return column, None
+    raise _wrong_dtype(column, "sound", where)
+
+
+def _series(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
+    depth, value = 0, column.dtype
+    while isinstance(value, pl.List | pl.Array):
+        depth, value = depth + 1, value.inner  # type: ignore[assignment]
+    if depth in (1, 2) and (value.is_numeric() or value == pl.Null):
+        return column.cast(pl.List(pl.Float64) if depth == 1 else pl.List(pl.List(pl.Float64))), None
+    if column.dtype != pl.String:
+        raise _wrong_dtype(column, "series", where)
+    texts = column.str.strip_chars("[]() \t\r\n").str.replace_all(r"[\s,;]+", " ")
+    pieces = texts.str.split(" ").list.eval(pl.element().filter(pl.element() != ""))
+    lists = pieces.list.eval(pl.element().cast(pl.Float64, strict=False))
+    # Words for a missing value are one; anything else that is no number is an error.
+    words = pieces.list.eval(pl.element().str.to_lowercase().is_in(["nan", "na", "null", "none", "?"]))
+    unread = lists.list.eval(pl.element().is_null()).list.sum() > words.list.sum()
+    if unread.any():
+        if not lenient:
+            fix = f"data: {{clean: {{{column.name}: {{on_error: missing}}}}}}"
+            raise DataError.of([_bad_rows("E220", "not series of numbers", column, unread.fill_null(False), where, fix=fix)])
+        lists = pl.select(pl.when(~unread).then(lists)).to_series().alias(column.name)
+    return lists, _lost(column, int(unread.sum()), "series of numbers")
+
+
 def _tags(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
     if isinstance(column.dtype, pl.List | pl.Array):
         return column.cast(pl.List(pl.String)), None
@@ -238,10 +276,12 @@ def _lost(column: pl.Series, count: int, what: str) -> Note | None:
     return Note("cast", f"{column.name}: {count:,} values are not {what} and became missing", count, column.name) if count else None
 
 
-_CASTS: dict[Cast, Callable[[pl.Series, str, bool], tuple[pl.Series, Note | None]]] = {
+_CASTS: dict[Dtype, Callable[[pl.Series, str, bool], tuple[pl.Series, Note | None]]] = {
     "number": _number,
     "text": _text,
     "date": _date,
     "image": _image,
     "tags": _tags,
+    "series": _series,
+    "sound": _sound,
 }

@@ -19,7 +19,7 @@ from deepwright.clean import CleanState, apply_values, fit_clean
 from deepwright.derive import derive, needed_columns
 from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, nearest
-from deepwright.families import Facts, Feature, State, TargetFacts
+from deepwright.families import SEQUENCES, Facts, Feature, State, TargetFacts
 from deepwright.recipe import Recipe
 from deepwright.table import Note, Table, cast, tidy
 
@@ -27,6 +27,9 @@ Arrays = dict[str, NDArray[np.generic]]
 
 TABULAR = "tabular"
 """The group of all single-valued columns, which share one encoder."""
+
+AT_ONCE = 1 << 16
+"""Places of sequences, padding included, that a network gets at once: what flows through it must fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,28 @@ class DataPath:
 
         clean = CleanState.model_validate(states["clean"])
         return cls(recipe, clean, read(recipe.inputs, states["inputs"]), read(recipe.outputs, states["outputs"]))
+
+
+def lengths(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how long the sequence of each row (B,) is, for every array of the wire that holds sequences (NumPy or torch)."""
+    found = {}
+    for key, array in arrays.items():
+        kind = key.rpartition(".")[2]
+        if kind in SEQUENCES:
+            found[key] = arrays[f"{key.removesuffix(kind)}lengths"] if kind in ("series", "sound") else (array != 0).sum(1)
+    return found
+
+
+def trimmed(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch with its sequences cut to the longest one among its rows, without copying (NumPy or torch)."""
+    cuts = {key: max(1, int(each.max())) for key, each in lengths(arrays).items() if len(each)}
+    return {key: array[:, : cuts[key]] if key in cuts else array for key, array in arrays.items()}
+
+
+def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
+    """Return how many rows of a batch a network may get at once: ``most``, or fewer if they are sequences and long."""
+    longest = max((array.shape[1] for key, array in arrays.items() if key.rpartition(".")[2] in ("tokens", "series")), default=1)
+    return max(1, min(most, AT_ONCE // max(1, longest)))
 
 
 def tidied(recipe: Recipe, table: Table) -> Table:

@@ -133,7 +133,7 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
         kinds: What each output turned out to be.
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
-    inputs = {name: _picture(feature) if name in pictures else feature for name, feature in recipe.inputs.items()}
+    inputs = {name: _encoded(feature) for name, feature in recipe.inputs.items()}
     outputs = {
         name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
         for name, feature in recipe.outputs.items()
@@ -160,10 +160,15 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
 
 
-def _picture(feature: Feature) -> Feature:
-    """Give a picture its encoder and augmentation: small shifts, which hardly any kind of picture minds; flips must be declared."""
-    update: dict[str, Any] = {} if feature.encoder else {"encoder": Encoder.parse("cnn")}
-    if getattr(feature, "augment", ()) is None:
+def _encoded(feature: Feature) -> Feature:
+    """Give an input the encoder of its own that it usually has, if any, and a picture small shifts, which hardly any kind minds.
+
+    Flips must be declared.
+    """
+    update: dict[str, Any] = {}
+    if feature.encoder is None and feature.usual_encoder:
+        update["encoder"] = Encoder.parse(feature.usual_encoder)
+    if feature.dtype == "image" and getattr(feature, "augment", ()) is None:
         update["augment"] = (Augmentation.parse("crop"),)
     return feature.model_copy(update=update)
 

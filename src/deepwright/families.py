@@ -3,8 +3,8 @@
 Importing this module, or any part, never imports torch: the code that needs torch lives in ``blocks/`` and is imported
 inside ``build``.
 
-Shape letters: B rows of a batch, N number columns, C category columns (or image channels), K ensemble members,
-D width of a vector, O width of an output, H and W height and width of a map.
+Shape letters: B rows of a batch, N number columns, C category columns (or channels), K ensemble members,
+D width of a vector, O width of an output, H and W height and width of a map, T places of a sequence.
 """
 
 from __future__ import annotations
@@ -32,8 +32,15 @@ if TYPE_CHECKING:
     from deepwright.scan import Scan
     from deepwright.table import Table
 
-Wire = Literal["table", "image"]
-"""What travels from a feature to its encoder: single values in columns, or a picture."""
+Wire = Literal["table", "image", "tokens", "series", "sound"]
+"""What travels from a feature to its encoder: single values in columns, a picture, a text, a series of numbers, or a sound."""
+
+Dtype = Literal["number", "text", "date", "image", "tags", "series", "sound"]
+"""What the data path casts a column to before ``fit`` and ``encode``: Float64, String, Datetime("us"), Binary or String (a
+picture's or sound's bytes or its path), List(String), List(Float64) or List(List(Float64)) of places and channels."""
+
+SEQUENCES = ("tokens", "grams", "series", "sound")
+"""The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end."""
 
 TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal"]
 """What an output is; it decides the head, the loss, the metrics and the pictures of the report."""
@@ -96,22 +103,88 @@ class ImageFacts:
 
 
 @dataclass(frozen=True)
+class TokensFacts:
+    """A text on the wire: ``tokens`` (B, T) and, if ``grams`` is not 0, ``grams`` (B, G), both ``int32`` and 0 behind the end.
+
+    Args:
+        vocabulary: The token of each id: 0 is padding, 1 unknown; a missing or empty text is padding alone.
+        length: T of the longest training row.
+        grams: The number of ids that runs of several tokens are hashed to, 0 (padding) included; 0: there are none.
+    """
+
+    vocabulary: tuple[str, ...]
+    length: int
+    grams: int = 0
+
+    @property
+    def size(self) -> int:
+        """The number of ids of tokens."""
+        return len(self.vocabulary)
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """A series on the wire: ``series`` (B, T, C) ``float32``, NaN where missing, and ``lengths`` (B,) ``int32``.
+
+    Args:
+        channels: C.
+        length: T of the longest training row.
+        mean: The mean of each channel over the training rows.
+        std: The standard deviation of each channel over the training rows, 1 for a constant.
+        missing: Whether any training value is missing.
+    """
+
+    channels: int
+    length: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class SoundFacts:
+    """A sound on the wire: ``sound`` (B, T) ``int16``, one channel, and ``lengths`` (B,) ``int32``, in samples.
+
+    Args:
+        rate: Samples a second.
+        length: T of the longest training row.
+        mels: Bands of the mel spectrogram that encoders begin with.
+        window: Samples of a frame of it.
+        hop: Samples from one frame to the next.
+        mean: The mean of the log-mel spectrogram over the training rows.
+        std: Its standard deviation.
+    """
+
+    rate: int
+    length: int
+    mels: int
+    window: int
+    hop: int
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that an encoder may know of its inputs.
 
-    The arrays on the wire are ``numbers`` (B, N) float32, ``categories`` (B, C) int32 and ``image`` (B, H, W, C) uint8;
-    those that do not apply are absent.
+    The arrays on the wire are ``numbers`` (B, N) float32, ``categories`` (B, C) int32, ``image`` (B, H, W, C) uint8 and those of
+    :class:`TokensFacts`, :class:`SeriesFacts` and :class:`SoundFacts`; those that do not apply are absent.
     """
 
     name: str
     numbers: tuple[NumberFacts, ...] = ()
     categories: tuple[CategoryFacts, ...] = ()
     image: ImageFacts | None = None
+    tokens: TokensFacts | None = None
+    series: SeriesFacts | None = None
+    sound: SoundFacts | None = None
 
     @property
     def wire(self) -> Wire:
         """What kind of input this is."""
-        return "image" if self.image is not None else "table"
+        own: tuple[Wire, ...] = ("image", "tokens", "series", "sound")
+        return next((wire for wire in own if getattr(self, wire) is not None), "table")
 
     @staticmethod
     def merge(name: str, parts: Iterable[Facts]) -> Facts:
@@ -273,9 +346,10 @@ class Feature(Part):
 
     family: ClassVar[str] = "features"
     state: ClassVar[type[State]] = State
-    dtype: ClassVar[Literal["number", "text", "date", "image", "tags"]] = "text"
-    """What the data path casts the column to before ``fit`` and ``encode``: Float64, String, Datetime("us"), Binary or String
-    (a picture's bytes or its path), List(String)."""
+    dtype: ClassVar[Dtype] = "text"
+    """What the data path casts the column to before ``fit`` and ``encode``."""
+    usual_encoder: ClassVar[str] = ""
+    """Inputs only: the encoder that is chosen if none is declared; empty: columns share the recipe's ``tabular`` encoder."""
 
     encoder: Encoder | None = None
     """Inputs only: an encoder of this input's own; without it, columns share the recipe's ``tabular`` encoder."""

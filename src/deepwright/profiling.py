@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from deepwright import findings as look
-from deepwright.casting import Cast
 from deepwright.errors import DataError, nearest
+from deepwright.families import Dtype
 from deepwright.findings import Finding, percent, unseen_labels
 from deepwright.kinds import Kind, infer_all, infer_target
 from deepwright.parts import Spec
@@ -24,7 +24,7 @@ __all__ = ["ColumnProfile", "Finding", "Numbers", "Profile", "TopValue", "percen
 BINS = 20
 """The bins of a histogram."""
 
-_CASTS: dict[str, Cast] = {"number": "number", "date": "date", "tags": "tags"}
+_CASTS: dict[str, Dtype] = {"number": "number", "date": "date", "tags": "tags"}
 _LEAK_ROWS = 50_000
 
 

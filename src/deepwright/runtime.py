@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.bundle import Bundle
-from deepwright.datapath import Arrays, DataPath, tidied
+from deepwright.datapath import Arrays, DataPath, lengths, rows_at_once, tidied, trimmed
 from deepwright.errors import BundleError, DataError
 from deepwright.progress import Event, Listener, silent
 from deepwright.table import Table
@@ -113,13 +113,36 @@ def run_in_chunks(
             # rows are counted within the block
             places = f", counted from row {first + 1:,}" if first else ""
             raise DataError.of(replace(problem, where=problem.where + places) for problem in error.problems) from None
-        for start in range(0, len(part), CHUNK):
-            for name, values in backend.run({key: array[start : start + CHUNK] for key, array in arrays.items()}).items():
-                collected.setdefault(name, []).append(values)
-            done = min(first + start + CHUNK, len(ready))
+        block: dict[str, list[NDArray[np.float32]]] = {}
+        done, places = 0, []
+        for rows, chunk in _chunks(arrays, len(part)):
+            places.append(rows)
+            for name, values in backend.run(chunk).items():
+                block.setdefault(name, []).append(values)
+            done += len(rows)
             if len(ready) > CHUNK:
-                listener(Event("predict", f"{done:,} of {len(ready):,} rows", done / len(ready)))
+                listener(Event("predict", f"{first + done:,} of {len(ready):,} rows", (first + done) / len(ready)))
+        back = np.argsort(np.concatenate(places), kind="stable")
+        for name, parts in block.items():
+            collected.setdefault(name, []).append(np.concatenate(parts)[back])
     return {name: np.concatenate(parts) for name, parts in collected.items()}
+
+
+def _chunks(arrays: Arrays, rows: int) -> Iterator[tuple[NDArray[np.int64], Arrays]]:
+    """Yield the rows of each chunk and their arrays; sequences of about one length go together, so that little is padded."""
+    known = lengths(arrays)
+    if not known:
+        for start in range(0, rows, CHUNK):
+            yield np.arange(start, min(start + CHUNK, rows)), {key: array[start : start + CHUNK] for key, array in arrays.items()}
+        return
+    order = np.argsort(np.sum(list(known.values()), axis=0), kind="stable")
+    while len(order):
+        # The longest rows first, which tell how many fit.
+        longest = trimmed({key: array[order[-1:]] for key, array in arrays.items()})
+        taken = order[-rows_at_once(longest, CHUNK) :]
+        order = order[: -len(taken)]
+        chunk = trimmed({key: array[taken] for key, array in arrays.items()})
+        yield taken, {key: np.ascontiguousarray(array) for key, array in chunk.items()}
 
 
 def _empty(data: DataPath, name: str) -> NDArray[np.float32]:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from deepwright.casting import Cast, cast
+from deepwright.casting import cast
 from deepwright.frames import Note, frame_of
 
-__all__ = ["MISSING", "Cast", "Note", "Table", "cast", "fingerprint", "summed", "tidy"]
+__all__ = ["MISSING", "Note", "Table", "cast", "fingerprint", "summed", "tidy"]
 
 MISSING = ("?", "NA", "N/A", "NaN", "null", "None", "-", "")
 """The texts that mean a missing value unless the recipe says otherwise."""

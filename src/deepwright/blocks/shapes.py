@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, ImageFacts
+from deepwright.families import Facts, ImageFacts, TokensFacts
 
 Shape = tuple[int, ...]
 """A shape without its batch axis: (C, H, W) is a map, (D,) a vector."""
@@ -119,6 +119,17 @@ def expect_image(encoder: str, facts: Facts) -> ImageFacts:
         expected="an input of type image",
         fix="take an encoder for tables, such as mlp or tabm",
     )
+
+
+def expect_tokens(encoder: str, facts: Facts) -> TokensFacts:
+    """Return what the encoder may know of its text.
+
+    Raises:
+        RecipeError: E108, if the input is not a text.
+    """
+    if facts.tokens is not None:
+        return facts.tokens
+    raise RecipeError("E108", f"{encoder} needs a text", where=facts.name, got=f"a {facts.wire}", expected="an input of type text")
 
 
 def show(shape: Shape) -> str:

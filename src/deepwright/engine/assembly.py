@@ -14,7 +14,7 @@ from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
 from deepwright.blockwise import open_rows, open_sampler
-from deepwright.datapath import Arrays, DataPath
+from deepwright.datapath import Arrays, DataPath, rows_at_once
 from deepwright.engine.choices import device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Score, Settings, Task
@@ -82,6 +82,7 @@ def assemble(
         clip=training.clip,
         l1=training.l1,
         l2=training.l2,
+        evaluation_batch=rows_at_once(held.arrays, Settings.evaluation_batch),
     )
     resize = (1.0, 0.0) if training.resize is None else (training.resize.start, training.resize.until)
     feed = Feed(

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepwright.datapath import Arrays
+from deepwright.datapath import Arrays, lengths, trimmed
 from deepwright.errors import ExportError, need
-from deepwright.families import Facts
+from deepwright.families import SEQUENCES, Facts
 from deepwright.model import Model
 from deepwright.runtime import OnnxBackend
 
@@ -36,12 +36,14 @@ class Parity:
         batches: The batch sizes compared.
         rows: The rows compared, edge rows included.
         edge_rows: Rows made of missing, unseen and extreme values.
+        lengths: How many different lengths of sequences were compared.
     """
 
     difference: float
     batches: tuple[int, ...]
     rows: int
     edge_rows: int
+    lengths: int = 0
 
 
 class _Graph(nn.Module):
@@ -58,7 +60,7 @@ class _Graph(nn.Module):
 
 
 def export(model: Model, arrays: Arrays, path: Path) -> None:
-    """Write the graph from encoded arrays to values and probabilities, with a free batch size.
+    """Write the graph from encoded arrays to values and probabilities, with a free batch size and free lengths of sequences.
 
     Args:
         model: The trained model, on any device; it is exported in fp32 on the CPU.
@@ -72,8 +74,9 @@ def export(model: Model, arrays: Arrays, path: Path) -> None:
     need("onnxscript", extra="train")
     names = tuple(arrays)
     graph = _Graph(model, names).cpu().eval()
-    example = tuple(torch.from_numpy(np.require(arrays[name][:2], requirements=["C", "W"])) for name in names)
+    example = tuple(torch.from_numpy(np.require(array, requirements=["C", "W"])) for array in _example(arrays).values())
     batch = torch.export.Dim("batch", min=1)
+    places = {name: {1: torch.export.Dim(f"places{i}", min=1)} for i, name in enumerate(names) if _is_sequence(name)}
     try:
         with _quiet():
             torch.onnx.export(
@@ -83,7 +86,7 @@ def export(model: Model, arrays: Arrays, path: Path) -> None:
                 dynamo=True,
                 input_names=list(names),
                 output_names=list(model.outputs),
-                dynamic_shapes={"tensors": tuple({0: batch} for _ in names)},
+                dynamic_shapes={"tensors": tuple({0: batch} | places.get(name, {}) for name in names)},
                 external_data=False,
                 verbose=False,
             )
@@ -95,6 +98,20 @@ def export(model: Model, arrays: Arrays, path: Path) -> None:
             got=cause[0] if cause else type(error).__name__,
             fix="the bundle is written without a graph and predicts with PyTorch only",
         ) from error
+
+
+def _is_sequence(name: str) -> bool:
+    return name.rpartition(".")[2] in SEQUENCES
+
+
+def _example(arrays: Arrays) -> Arrays:
+    """Return two rows to trace the network with; their sequences have a few places at least, since 1 would be taken for fixed."""
+    return {
+        name: np.pad(array[:2], [(0, 0), (0, max(0, 5 - array.shape[1]))] + [(0, 0)] * (array.ndim - 2))
+        if _is_sequence(name)
+        else array[:2]
+        for name, array in trimmed({name: array[:2] for name, array in arrays.items()}).items()
+    }
 
 
 @contextlib.contextmanager
@@ -130,16 +147,20 @@ def compare(model: Model, path: Path, arrays: Arrays, facts: Mapping[str, Facts]
     total = len(next(iter(rows.values())))
     backend = OnnxBackend(path)
     model.eval()
-    worst = 0.0
+    worst, seen = 0.0, set()
     for size in BATCHES:
         for start in range(0, min(total, size * 16), size):
-            part = {name: np.ascontiguousarray(array[start : start + size]) for name, array in rows.items()}
-            ours = backend.run(part)
+            whole = {name: array[start : start + size] for name, array in rows.items()}
+            part = {name: np.ascontiguousarray(array) for name, array in trimmed(whole).items()}
             with torch.inference_mode():
                 theirs = model.predict(model({name: torch.from_numpy(array) for name, array in part.items()}))
+            runs = [backend.run(part)]
+            if known := lengths(part):
+                seen.add(tuple(part[name].shape[1] for name in known))
+                # What stands behind the end of all rows must not count.
+                runs.append(backend.run({name: np.ascontiguousarray(array) for name, array in whole.items()}))
             for name, value in theirs.items():
-                difference = _difference(ours[name], value.numpy(), scales[name])
-                worst = max(worst, difference)
+                worst = max(worst, *(_difference(run[name], value.numpy(), scales[name]) for run in runs))
     if not worst <= TOLERANCE:
         raise ExportError(
             "E501",
@@ -148,7 +169,7 @@ def compare(model: Model, path: Path, arrays: Arrays, facts: Mapping[str, Facts]
             expected=f"at most {TOLERANCE:g}",
             fix="the bundle is written without a graph and predicts with PyTorch only; please report this",
         )
-    return Parity(worst, BATCHES, total, count)
+    return Parity(worst, BATCHES, total, count, len(seen))
 
 
 def _difference(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: float) -> float:
@@ -160,30 +181,38 @@ def _difference(ours: NDArray[np.float32], theirs: NDArray[np.float32], scale: f
 
 
 def edge_rows(arrays: Arrays, facts: Mapping[str, Facts]) -> Arrays:
-    """Return rows at the edges of what the wire can carry: missing, unseen, extreme, all dark, all bright, noise."""
+    """Return six rows at the edges of what the wire can carry: missing, unseen, extreme, all dark, all bright, empty, noise."""
     rows: Arrays = {}
     rng = np.random.default_rng(0)
     for name, array in arrays.items():
         group, _, kind = name.rpartition(".")
-        known = facts[group]
-        shape = array.shape[1:]
+        known, shape, zeros = facts[group], array.shape[1:], np.zeros(array.shape[1:], array.dtype)
         if kind == "numbers":
             low = np.array([n.edges[0] if n.edges else -3.0 for n in known.numbers], np.float32)
             high = np.array([n.edges[-1] if n.edges else 3.0 for n in known.numbers], np.float32)
             extreme = np.full(shape, 1e4, np.float32)
-            rows[name] = np.stack([np.full(shape, np.nan, np.float32), low, high, -extreme, extreme, np.zeros(shape, np.float32)])
+            rows[name] = np.stack([np.full(shape, np.nan, np.float32), low, high, -extreme, extreme, zeros])
         elif kind == "categories":
             last = np.array([c.size - 1 for c in known.categories], np.int32)
+            rows[name] = np.stack([zeros, zeros + 1, last, zeros, last, zeros + 1])
+        elif kind in ("tokens", "grams"):
+            size = (known.tokens.size if kind == "tokens" else known.tokens.grams) if known.tokens is not None else 2
+            short = np.where(np.arange(len(zeros)) < 1, 1, 0).astype(np.int32)
+            noise = rng.integers(1, size, (2, *shape), np.int32)
+            rows[name] = np.stack([zeros, short, zeros + 1, zeros + size - 1, *noise])
+        elif kind == "lengths":
+            longest = arrays[next(key for key in arrays if key.startswith(f"{group}.") and _is_sequence(key))].shape[1]
+            rows[name] = np.array([0, 1, longest, longest, longest, max(1, longest // 2)], np.int32)
+        elif kind == "series":
+            learnt = known.series
+            mean, spread = (np.asarray(each, np.float32) for each in ((learnt.mean, learnt.std) if learnt is not None else (0, 1)))
+            noise = rng.normal(size=shape).astype(np.float32) * spread + mean
             rows[name] = np.stack(
-                [
-                    np.zeros(shape, np.int32),
-                    np.ones(shape, np.int32),
-                    last,
-                    np.zeros(shape, np.int32),
-                    last,
-                    np.ones(shape, np.int32),
-                ]
+                [zeros, zeros + mean, zeros * np.nan, mean + 100 * spread + zeros, mean - 100 * spread + zeros, noise]
             )
+        elif kind == "sound":
+            loud = np.full(shape, 32767, np.int16)
+            rows[name] = np.stack([zeros, zeros, zeros, loud, *rng.integers(-32768, 32767, (2, *shape), np.int16)])
         else:
             dark, bright = np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)
             rows[name] = np.stack([dark, bright, *rng.integers(0, 256, (4, *shape), np.uint8)])

@@ -205,7 +205,8 @@ def _prefetch(chosen: Candidate, training: Training, task: Task) -> Iterator[Cho
 
 def _compilation(chosen: Candidate, training: Training, task: Task) -> Iterator[Choice]:
     best = chosen.choice
-    if training.compile == "auto":
+    # Of sequences every length would be compiled anew.
+    if training.compile == "auto" and task.feed.rows.lengths is None:
         yield replace(best, compile=True)
 
 
@@ -223,15 +224,19 @@ def apply(task: Task, choice: Choice) -> None:
     if task.feed.rows.device.type == "cpu":
         torch.set_num_threads(choice.threads)
     set_layout(task.model, choice.layout)
-    # A batch always has the same size, so that one compilation serves all.
-    task.forward = _compiled(task.model) if choice.compile else task.model
+    task.forward = _compiled(task.model, fixed=task.feed.rows.lengths is None) if choice.compile else task.model
 
 
-def _compiled(model: nn.Module) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
-    """Return the model's forward pass, compiled at the first call; where that cannot be done, the call says so (E106)."""
+def _compiled(model: nn.Module, *, fixed: bool) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
+    """Return the model's forward pass, compiled at the first call; where that cannot be done, the call says so (E106).
+
+    Args:
+        model: The model.
+        fixed: Whether all batches have one shape, so that one compilation serves all; sequences differ in length.
+    """
     from torch._dynamo.exc import TorchDynamoException  # 1.5 s to import, which few runs need
 
-    forward = torch.compile(model, dynamic=False)
+    forward = torch.compile(model, dynamic=False if fixed else None)
 
     def call(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
         try:

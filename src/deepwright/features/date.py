@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepwright.encoding import Floats, Scaling, no_values
-from deepwright.families import Facts, Feature, NumberFacts, State
+from deepwright.families import Dtype, Facts, Feature, NumberFacts, State
 
 Cycle = Literal["month", "day", "weekday", "hour"]
 Times = NDArray[np.datetime64]
@@ -56,7 +56,7 @@ class Date(Feature):
     each cycle that varies in training, its sine and cosine, so that December is next to January.
     """
 
-    dtype: ClassVar[Literal["number", "text", "date", "image", "tags"]] = "date"
+    dtype: ClassVar[Dtype] = "date"
     state: ClassVar[type[State]] = DateState
 
     cycles: tuple[Cycle, ...] | None = None

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from deepwright import pictures
 from deepwright.encoding import no_values
-from deepwright.families import Augmentation, Facts, Feature, ImageFacts, State
+from deepwright.families import Augmentation, Dtype, Facts, Feature, ImageFacts, State
 
 Pixels = NDArray[np.uint8]
 
@@ -52,8 +52,9 @@ class Image(Feature):
     mean colour of the training pictures.
     """
 
-    dtype: ClassVar[Literal["number", "text", "date", "image", "tags"]] = "image"
+    dtype: ClassVar[Dtype] = "image"
     state: ClassVar[type[State]] = ImageState
+    usual_encoder: ClassVar[str] = "cnn"
 
     height: int | None = Field(None, ge=1, le=4096)
     """The height that every picture is brought to. By default pictures that all have one size of at most 256 × 256 keep it;

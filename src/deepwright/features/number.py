@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepwright.encoding import HUGE, Floats, Scaling, floats, no_values, spread
-from deepwright.families import Facts, Feature, State, TargetFacts
+from deepwright.families import Dtype, Facts, Feature, State, TargetFacts
 
 _TARGET_LIMIT = 1e15
 """The largest magnitude of a scaled target: its square still fits float32, and sums of squares do."""
@@ -43,7 +43,7 @@ class Number(Feature):
     large inputs, and as missing targets.
     """
 
-    dtype: ClassVar[Literal["number", "text", "date", "image", "tags"]] = "number"
+    dtype: ClassVar[Dtype] = "number"
     state: ClassVar[type[State]] = NumberState
 
     view: Literal["piecewise", "quantile", "standard", "robust"] = "piecewise"

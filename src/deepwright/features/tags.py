@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepwright.encoding import Labels, label_counts, no_values, probability_columns
-from deepwright.families import Facts, Feature, NumberFacts, State, TargetFacts
+from deepwright.families import Dtype, Facts, Feature, NumberFacts, State, TargetFacts
 
 
 class TagsState(Labels):
@@ -28,7 +28,7 @@ class Tags(Feature):
     An empty list has no tag; a missing list is missing. Tags that training did not see, or not often enough, are left out.
     """
 
-    dtype: ClassVar[Literal["number", "text", "date", "image", "tags"]] = "tags"
+    dtype: ClassVar[Dtype] = "tags"
     state: ClassVar[type[State]] = TagsState
 
     min_count: int = Field(1, ge=1)

@@ -281,11 +281,12 @@ def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener)
         path.unlink(missing_ok=True)
         listener(Event("warning", f"no graph is exported: {error}", values={"code": error.code}))
         return {"graph": False, "error": str(error)}
+    over = f"{len(parity.batches)} batch sizes" + (f", {parity.lengths} lengths" if parity.lengths else "")
     listener(
         Event(
             "export",
-            f"model.onnx agrees with the trained model: largest difference {parity.difference:.1g} over "
-            f"{len(parity.batches)} batch sizes and {parity.edge_rows} edge rows",
+            f"model.onnx agrees with the trained model: largest difference {parity.difference:.1g} over {over} and "
+            f"{parity.edge_rows} edge rows",
             values={"difference": parity.difference},
         )
     )
@@ -295,6 +296,7 @@ def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener)
         "batches": list(parity.batches),
         "rows": parity.rows,
         "edge_rows": parity.edge_rows,
+        "lengths": parity.lengths,
     }
 
 

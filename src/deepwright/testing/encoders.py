@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from deepwright.blocks.contract import EncoderModule
-from deepwright.families import Encoder, Facts
+from deepwright.datapath import trimmed
+from deepwright.families import SEQUENCES, Encoder, Facts
 from deepwright.testing.networks import (
     arrays_of,
     check_gradients,
@@ -17,6 +18,7 @@ from deepwright.testing.networks import (
     check_repeatable,
     expect_equal,
     facts_of,
+    padded,
 )
 
 
@@ -115,8 +117,29 @@ def check_export(part: Encoder) -> None:
     for wire in part.accepts:
         facts = facts_of(wire)[0]
         torch.manual_seed(0)
-        module = _Positional(part.build(facts), tuple(arrays_of(facts, 1)))
-        check_onnx(module, lambda rows, facts=facts: tuple(arrays_of(facts, rows).values()))  # type: ignore[misc]
+        names = tuple(arrays_of(facts, 1))
+        module = _Positional(part.build(facts), names)
+        sequences = [index for index, name in enumerate(names) if name in SEQUENCES]
+
+        def inputs(rows: int, facts: Facts = facts, *, cut: bool = bool(sequences)) -> tuple[Tensor, ...]:
+            arrays = arrays_of(facts, rows)
+            # Of one row the sequence is lengthened, so that graphs meet lengths that they were not traced with.
+            return tuple((padded(arrays) if cut and rows == 1 else arrays).values())
+
+        check_onnx(module, inputs, sequences=sequences)
+
+
+def check_padding(part: Encoder) -> None:
+    """What stands behind the end of a sequence does not count; a sequence without a place has a finite vector."""
+    for facts, module in _cases(part):
+        arrays = arrays_of(facts, 5)
+        if not any(key in SEQUENCES for key in arrays):
+            continue
+        module.eval()
+        with torch.inference_mode():
+            expect_equal(module(padded(arrays)), module(arrays), f"{facts.name}: with more padding")
+            short = {key: value[2:] for key, value in arrays.items()}
+            expect_equal(module(trimmed(short)), module(short), f"{facts.name}: cut to the longest row")
 
 
 def check_any_size(part: Encoder) -> None:
@@ -134,6 +157,7 @@ def check_any_size(part: Encoder) -> None:
 CHECKS: tuple[Callable[[Encoder], None], ...] = (
     check_shape,
     check_any_size,
+    check_padding,
     check_gradient_flow,
     check_lone_row,
     check_row_independence,

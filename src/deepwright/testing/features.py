@@ -19,6 +19,8 @@ DTYPES: dict[str, Any] = {
     "date": pl.Datetime("us"),
     "tags": pl.List(pl.String),
     "image": pl.Binary,
+    "series": pl.List(pl.List(pl.Float64)),
+    "sound": pl.Binary,
 }
 """What the data path casts a column of each kind to."""
 
@@ -28,15 +30,28 @@ HARD: dict[str, list[Any]] = {
     "date": [0, -1, 2**62, -(2**62), 253402300799999999, None],
     "tags": [[], [""], ["🙂", "a tag never seen"], [None], ["x"] * 100, None],
     "image": [None, None],
+    "series": [[], [[]], [[None]], [[1e308], [-1e308]], [[float("nan")], [float("inf")]], [[1.0, 2.0], [3.0]], [None], None],
+    "sound": [None, None],
 }
 """Well-typed values that no feature may stumble over."""
 
-_DTYPE_OF = {"numbers": np.float32, "categories": np.int32, "image": np.uint8}
+_DTYPE_OF = {
+    "numbers": np.float32,
+    "categories": np.int32,
+    "image": np.uint8,
+    "tokens": np.int32,
+    "grams": np.int32,
+    "series": np.float32,
+    "sound": np.int16,
+    "lengths": np.int32,
+}
 
 
 def as_column(feature: type[Feature], values: list[Any], name: str = "column") -> pl.Series:
     """Return values as the column that the data path would hand to the feature (dates: microseconds since 1970)."""
-    if feature.dtype == "image" and any(isinstance(value, str) for value in values):
+    if feature.dtype == "series" and not any(isinstance(place, list) for value in values for place in value or []):
+        return pl.Series(name, values, dtype=pl.List(pl.Float64))
+    if feature.dtype in ("image", "sound") and any(isinstance(value, str) for value in values):
         return pl.Series(name, values, dtype=pl.String)
     if feature.dtype == "date":
         return pl.Series(name, values, dtype=pl.Int64).cast(pl.Datetime("us"))
@@ -90,7 +105,7 @@ def check_encoding(feature: type[Feature]) -> None:
 
 
 def check_missing(feature: type[Feature]) -> None:
-    """A missing value is NaN, id 0, or one and the same picture of one colour."""
+    """A missing value is NaN, id 0, one and the same picture of one colour, or a sequence without a place."""
     part = feature.example()
     for column in columns(feature):
         state = part.fit(column)
@@ -104,6 +119,8 @@ def check_missing(feature: type[Feature]) -> None:
             assert (part.encode(column.drop_nulls(), state)["categories"] != 0).all()
         if "image" in arrays:
             assert (arrays["image"] == arrays["image"][:1, :1, :1]).all()
+        for key in ("tokens", "grams", "lengths"):
+            assert not arrays.get(key, np.zeros(1)).any()
 
 
 def check_target(feature: type[Feature]) -> None:
@@ -179,7 +196,8 @@ def check_class_target(part: Feature, column: pl.Series, state: Any, facts: Targ
 def check_facts(facts: Facts) -> None:
     """Facts are finite, and edges strictly increasing even in float32."""
     assert facts.name == "name"
-    assert (facts.image is None) == bool(facts.numbers or facts.categories)
+    own = (facts.image, facts.tokens, facts.series, facts.sound)
+    assert sum(each is not None for each in own) == (0 if facts.numbers or facts.categories else 1)
     for number in facts.numbers:
         edges = np.asarray(number.edges, dtype=np.float32)
         assert np.isfinite(edges).all()
@@ -196,6 +214,17 @@ def check_facts(facts: Facts) -> None:
         assert len(image.mean) == len(image.std) == image.channels
         assert all(0 <= mean <= 255 for mean in image.mean)
         assert all(std > 0 for std in image.std)
+    if facts.tokens is not None:
+        assert facts.tokens.vocabulary[:2] == ("<pad>", "<unk>")
+        assert len(set(facts.tokens.vocabulary)) == facts.tokens.size
+        assert facts.tokens.length >= 1
+    if facts.series is not None:
+        assert len(facts.series.mean) == len(facts.series.std) == facts.series.channels
+        assert np.isfinite(facts.series.mean).all()
+        assert all(std > 0 for std in facts.series.std)
+    if facts.sound is not None:
+        assert facts.sound.std > 0
+        assert facts.sound.hop <= facts.sound.window
 
 
 def check_arrays(arrays: dict[str, NDArray[np.generic]], facts: Facts, rows: int) -> None:
@@ -207,6 +236,14 @@ def check_arrays(arrays: dict[str, NDArray[np.generic]], facts: Facts, rows: int
         shapes["categories"] = (rows, len(facts.categories))
     if facts.image is not None:
         shapes["image"] = (rows, facts.image.height, facts.image.width, facts.image.channels)
+    if facts.tokens is not None:
+        shapes["tokens"] = (rows, facts.tokens.length)
+        if facts.tokens.grams:
+            shapes["grams"] = (rows, arrays["grams"].shape[1])
+    if facts.series is not None:
+        shapes |= {"series": (rows, facts.series.length, facts.series.channels), "lengths": (rows,)}
+    if facts.sound is not None:
+        shapes |= {"sound": (rows, facts.sound.length), "lengths": (rows,)}
     assert {key: array.shape for key, array in arrays.items()} == shapes
     assert all(array.dtype == _DTYPE_OF[key] for key, array in arrays.items())
     if facts.numbers:
@@ -215,6 +252,16 @@ def check_arrays(arrays: dict[str, NDArray[np.generic]], facts: Facts, rows: int
     if facts.categories:
         ids = arrays["categories"].astype(np.int64)
         assert ((ids >= 0) & (ids < [category.size for category in facts.categories])).all()
+    for key, size in {} if facts.tokens is None else {"tokens": facts.tokens.size, "grams": facts.tokens.grams}.items():
+        if key in arrays:
+            ids = arrays[key].astype(np.int64)
+            assert ((ids >= 0) & (ids < size)).all()
+            assert (np.diff((ids == 0).astype(int), axis=1) >= 0).all(), "padding stands within a row"
+    if "lengths" in arrays:
+        longest = arrays["series" if facts.series is not None else "sound"].shape[1]
+        assert ((arrays["lengths"].astype(np.int64) >= 0) & (arrays["lengths"].astype(np.int64) <= longest)).all()
+    if "series" in arrays:
+        assert not np.isinf(arrays["series"].astype(np.float64)).any()
 
 
 CHECKS: tuple[Callable[[type[Feature]], None], ...] = (

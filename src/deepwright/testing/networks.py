@@ -21,7 +21,17 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from deepwright.families import CategoryFacts, Facts, ImageFacts, NumberFacts, Wire
+from deepwright.families import (
+    SEQUENCES,
+    CategoryFacts,
+    Facts,
+    ImageFacts,
+    NumberFacts,
+    SeriesFacts,
+    SoundFacts,
+    TokensFacts,
+    Wire,
+)
 
 TOLERANCE = 1e-5
 """The largest difference, absolute and relative, between two ways to compute the same in float32."""
@@ -38,6 +48,16 @@ def expect_equal(got: Tensor, wanted: Tensor, what: str, tolerance: float = TOLE
 
 def facts_of(wire: Wire) -> list[Facts]:
     """Return tiny inputs of a wire: for a table every view with and without flags, numbers only, categories only."""
+    if wire == "tokens":
+        words = ("<pad>", "<unk>", *"abcdefg")
+        return [Facts("text", tokens=TokensFacts(words, 9, 12)), Facts("words", tokens=TokensFacts(words[:4], 5))]
+    if wire == "series":
+        return [
+            Facts("gaps", series=SeriesFacts(3, 24, (0.0, 5.0, -1.0), (1.0, 2.0, 0.5), missing=True)),
+            Facts("curve", series=SeriesFacts(1, 16, (0.0,), (1.0,))),
+        ]
+    if wire == "sound":
+        return [Facts("sound", sound=SoundFacts(8000, 800, 16, 64, 32, -5.0, 3.0))]
     if wire == "image":
         return [
             Facts("picture", image=ImageFacts(16, 16, 3, (120.0, 110.0, 100.0), (60.0, 61.0, 62.0))),
@@ -66,6 +86,19 @@ def arrays_of(facts: Facts, rows: int, seed: int = 0) -> dict[str, Tensor]:
             numbers[row] = value
         numbers[torch.rand(numbers.shape, generator=draw) < 0.1] = torch.nan
         arrays["numbers"] = numbers
+    if facts.tokens is not None:
+        arrays |= _ids("tokens", facts.tokens.size, facts.tokens.length, rows, draw)
+        if facts.tokens.grams:
+            arrays |= _ids("grams", facts.tokens.grams, facts.tokens.length - 1, rows, draw)
+    if facts.series is not None:
+        series = torch.randn(rows, facts.series.length, facts.series.channels, generator=draw)
+        series[torch.rand(series.shape, generator=draw) < 0.1] = torch.nan
+        for row, value in enumerate((torch.nan, -1e6, 1e6)[:rows]):
+            series[row] = value
+        arrays |= {"series": series, "lengths": _lengths(facts.series.length, rows, draw)}
+    if facts.sound is not None:
+        sound = torch.randint(-32768, 32768, (rows, facts.sound.length), dtype=torch.int16, generator=draw)
+        arrays |= {"sound": sound, "lengths": _lengths(facts.sound.length, rows, draw)}
     if facts.categories:
         sizes = torch.tensor([c.size for c in facts.categories])
         ids = (torch.rand(rows, len(sizes), generator=draw) * sizes).int()
@@ -73,6 +106,32 @@ def arrays_of(facts: Facts, rows: int, seed: int = 0) -> dict[str, Tensor]:
             ids[row] = row
         arrays["categories"] = ids
     return arrays
+
+
+def _lengths(longest: int, rows: int, draw: torch.Generator) -> Tensor:
+    """Return lengths: one row is whole, the next has no place."""
+    lengths = torch.randint(1, longest + 1, (rows,), generator=draw)
+    lengths[0] = longest
+    lengths[1:2] = 0
+    return lengths.int()
+
+
+def _ids(key: str, size: int, longest: int, rows: int, draw: torch.Generator) -> dict[str, Tensor]:
+    ids = torch.randint(1, size, (rows, longest), dtype=torch.int32, generator=draw)
+    return {key: ids * (torch.arange(longest) < _lengths(longest, rows, draw)[:, None])}
+
+
+def padded(arrays: dict[str, Tensor], more: int = 7) -> dict[str, Tensor]:
+    """Return arrays with so many places more behind the end of their sequences, where what stands must not count."""
+    found = {}
+    for key, array in arrays.items():
+        if key in SEQUENCES:
+            beyond = torch.zeros((len(array), more, *array.shape[2:]), dtype=array.dtype)
+            if key in ("series", "sound"):
+                beyond += 77
+            array = torch.cat([array, beyond], 1)
+        found[key] = array
+    return found
 
 
 def check_gradients(module: nn.Module, run: Callable[[], Tensor], steps: int = 3) -> None:
@@ -117,18 +176,25 @@ def check_repeatable(build: Callable[[], nn.Module], run: Callable[[nn.Module], 
         assert torch.equal(value, state[name]), f"evaluation changes {name}"
 
 
-def check_onnx(module: nn.Module, inputs: Callable[[int], Sequence[Tensor]], batches: Sequence[int] = (1, 2, 7)) -> None:
-    """The exported graph, its batch size free, agrees with the module in several batch sizes.
+def check_onnx(
+    module: nn.Module,
+    inputs: Callable[[int], Sequence[Tensor]],
+    batches: Sequence[int] = (1, 2, 7),
+    sequences: Sequence[int] = (),
+) -> None:
+    """The exported graph, its batch size and the lengths of sequences free, agrees with the module in several of them.
 
     Args:
         module: Called with the tensors of ``inputs``.
         inputs: Returns the tensors for a batch of so many rows.
         batches: The batch sizes compared.
+        sequences: Which of the tensors have a second axis of any length.
     """
     module.eval()
     example = tuple(inputs(3))
     names = [f"input{index}" for index in range(len(example))]
     batch = torch.export.Dim("batch", min=1)
+    free = {index: torch.export.Dim(f"places{index}", min=1) for index in sequences}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -139,7 +205,7 @@ def check_onnx(module: nn.Module, inputs: Callable[[int], Sequence[Tensor]], bat
                 path,
                 dynamo=True,
                 input_names=names,
-                dynamic_shapes={"tensors": tuple({0: batch} for _ in example)},
+                dynamic_shapes={"tensors": tuple({0: batch} | ({1: free[i]} if i in free else {}) for i in range(len(example)))},
                 external_data=False,
                 verbose=False,
             )

@@ -1,0 +1,172 @@
+"""Accuracy on public data sets with their official splits: mean and deviation over seeds, time and peak memory.
+
+    python bench/accuracy.py DATA_DIRECTORY [TASK ...] [--seeds N] [--set KEY=VALUE ...] [--out FILE.json]
+
+Each run is a process of its own. A task is a function from the data folder and a scratch folder to a recipe, whose files it may
+write into the scratch folder, and a figure to read off.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import polars as pl
+from common import arguments, machine, peak_memory, write
+
+Recipe = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set and what is wanted of it.
+
+    Args:
+        recipe: From the data folder and a scratch folder to the recipe.
+        metric: ``output metric``, as in the report.
+        wanted: The figure wanted.
+        reference: What others reach, in words.
+        lower: Whether less is better.
+    """
+
+    recipe: Callable[[Path, Path], Recipe]
+    metric: str
+    wanted: float
+    reference: str = ""
+    lower: bool = False
+
+
+def written(folder: Path, train: pl.DataFrame, test: pl.DataFrame, validation: pl.DataFrame | None = None) -> Recipe:
+    """Write frames as Parquet and return the recipe's ``data`` section; an official validation part goes by a split column."""
+    split: Recipe = {}
+    if validation is not None:
+        train = pl.concat([train.with_columns(side=pl.lit("train")), validation.with_columns(side=pl.lit("validation"))])
+        split = {"split": {"by": "column", "column": "side"}}
+    train.write_parquet(folder / "train.parquet")
+    test.write_parquet(folder / "test.parquet")
+    return {"source": str(folder / "train.parquet"), "test": str(folder / "test.parquet"), **split}
+
+
+def tsv(path: Path, names: list[str]) -> pl.DataFrame:
+    """Read lines of fields between tabs, without a header and without quotes."""
+    rows = [line.split("\t") for line in opened(path).decode("utf-8").splitlines() if line]
+    return pl.DataFrame({name: [row[index] for row in rows] for index, name in enumerate(names)})
+
+
+def opened(path: Path) -> bytes:
+    import gzip
+
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
+
+
+# Texts ----------------------------------------------------------------------------------------------------------------------
+
+
+def sst2(data: Path, folder: Path) -> Recipe:
+    train, dev, test = (tsv(data / f"sst2/{part}.tsv", ["text", "label"]) for part in ("train", "dev", "test"))
+    return {"data": written(folder, train, test, dev), "inputs": {"text": {"type": "text"}}, "outputs": {"label": "category"}}
+
+
+def trec(data: Path, folder: Path) -> Recipe:
+    def read(name: str) -> pl.DataFrame:
+        lines = (data / "trec" / name).read_text(encoding="latin-1").splitlines()
+        pairs = [line.split(" ", 1) for line in lines if line]
+        return pl.DataFrame({"text": [text for _, text in pairs], "label": [label.split(":")[0] for label, _ in pairs]})
+
+    paths = written(folder, read("train_5500.label"), read("TREC_10.label"))
+    return {"data": paths, "inputs": {"text": {"type": "text"}}, "outputs": {"label": "category"}}
+
+
+def imdb(data: Path, folder: Path) -> Recipe:
+    del folder
+    paths = {part: str(data / f"imdb/{name}.parquet") for part, name in (("source", "train"), ("test", "test"))}
+    return {"data": {**paths, "drop": ["stars"]}, "inputs": {"text": {"type": "text"}}, "outputs": {"label": "category"}}
+
+
+def reuters(data: Path, folder: Path) -> Recipe:
+    train, test = (tsv(data / f"reuters_r8/{part}.txt.gz", ["label", "text"]) for part in ("train", "test"))
+    return {"data": written(folder, train, test), "inputs": {"text": {"type": "text"}}, "outputs": {"label": "category"}}
+
+
+def shopping(data: Path, folder: Path) -> Recipe:
+    import io
+    import zipfile
+
+    from sklearn.model_selection import train_test_split
+
+    with zipfile.ZipFile(next((data / "online_shopping_10_cats").glob("*.zip"))) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".csv"))
+        frame = pl.read_csv(io.BytesIO(archive.read(name)), schema_overrides={"label": pl.String}, encoding="utf8-lossy")
+    frame = frame.drop_nulls("review").select("review", "label")
+    train, test = train_test_split(range(len(frame)), test_size=0.1, random_state=0)
+    paths = written(folder, frame[list(train)], frame[list(test)])
+    return {"data": paths, "inputs": {"review": {"type": "text"}}, "outputs": {"label": "category"}}
+
+
+TASKS: dict[str, Task] = {
+    "sst2": Task(sst2, "label accuracy", 0.83, "CNN-rand 0.827, BiLSTM 0.831; TF-IDF + logistic regression 0.813"),
+    "trec": Task(trec, "label accuracy", 0.915, "CNN-rand 0.912; TF-IDF + logistic regression 0.882"),
+    "imdb": Task(imdb, "label accuracy", 0.91, "TF-IDF of 1–2-grams + logistic regression 0.905"),
+    "reuters_r8": Task(reuters, "label accuracy", 0.970, "fastText 0.961, Text GCN 0.971; TF-IDF + logistic regression 0.964"),
+    "online_shopping": Task(shopping, "label accuracy", 0.938, "TF-IDF of 1–3 characters + logistic regression 0.934"),
+}
+
+
+def run(task: Task, data: Path, seed: int, settings: list[str]) -> dict[str, float]:
+    """Train once, in this process."""
+    import deepwright as dw
+
+    with tempfile.TemporaryDirectory() as scratch:
+        recipe = task.recipe(data, Path(scratch))
+        recipe["training"] = {**recipe.get("training", {}), "seed": seed}
+        began = time.perf_counter()
+        model = dw.train(recipe=recipe, out=Path(scratch) / "model", settings=settings)
+        seconds = time.perf_counter() - began
+        output, metric = task.metric.split()
+        found = model.metrics[output][metric]
+    return {"figure": found["value"], "seconds": seconds, "peak_mb": peak_memory() / 1e6}
+
+
+def main() -> None:
+    parser = arguments(__doc__, TASKS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seed", type=int, help="run this one alone, in this process, and print JSON last")
+    options = parser.parse_args()
+    results: dict[str, Any] = {"machine": machine(), "tasks": {}}
+    for name in options.names or TASKS:
+        task = TASKS[name]
+        if options.seed is not None:
+            print(json.dumps(run(task, options.data, options.seed, options.settings)))
+            continue
+        runs = []
+        for seed in range(options.seeds):
+            more = [part for setting in options.settings for part in ("--set", setting)]
+            command = [sys.executable, __file__, str(options.data), name, "--seed", str(seed), *more]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+            if done.returncode:
+                sys.exit(f"{name}, seed {seed}: exit {done.returncode}\n{done.stdout}")
+            runs.append(json.loads(done.stdout.splitlines()[-1]))
+        figures = [each["figure"] for each in runs]
+        spread = stdev(figures) if len(figures) > 1 else 0.0
+        met = mean(figures) <= task.wanted if task.lower else mean(figures) >= task.wanted
+        seconds, peak = mean(each["seconds"] for each in runs), max(each["peak_mb"] for each in runs)
+        print(
+            f"{name:16} {mean(figures):.4f} ± {spread:.4f}   wanted {task.wanted} {'met' if met else 'NOT met'}   "
+            f"{seconds:.0f} s, {peak:,.0f} MB   ({task.reference})",
+            flush=True,
+        )
+        results["tasks"][name] = {"runs": runs, "mean": mean(figures), "sd": spread, "wanted": task.wanted}
+    write(options.out, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Sequences of vectors, (B, T, D), with a mask (B, T) that is true at the places of a row and false behind its end.
+
+What stands behind the end never counts, so that a row's result does not depend on the rows that it shares a batch with. A row may
+have no place at all: its vector is zero.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from deepwright.blocks.contract import EncoderModule
+from deepwright.blocks.dropout import Dropout
+from deepwright.blocks.sequencing import PoolName
+from deepwright.blocks.spectrogram import LogMel
+from deepwright.errors import RecipeError
+from deepwright.families import Facts, SeriesFacts, SoundFacts, TokensFacts
+
+
+def places(lengths: Tensor, count: int) -> Tensor:
+    """Return the mask (B, ``count``) of rows of ``lengths`` (B,)."""
+    return torch.arange(count, device=lengths.device) < lengths[:, None]
+
+
+def reversed_rows(x: Tensor, mask: Tensor) -> Tensor:
+    """Return (B, T, D) with the places of each row in reverse, and what is behind the end where it was."""
+    place = torch.arange(x.shape[1], device=x.device)
+    lengths = mask.sum(1, keepdim=True)
+    index = torch.where(mask, lengths - 1 - place, place)
+    return x.gather(1, index.unsqueeze(-1).expand_as(x))
+
+
+class SequenceInput(nn.Module):
+    """From the arrays of the wire to a sequence (B, T, width) and its mask."""
+
+    width: int
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the sequence and its mask."""
+        raise NotImplementedError
+
+
+class TokenInput(SequenceInput):
+    """Embeddings of tokens.
+
+    Args:
+        facts: The text's facts.
+        width: The width of an embedding.
+        dropout: The fraction of an embedding's values dropped in training.
+        unknown: The fraction of tokens that training replaces by the unknown one, so that it has a learnt meaning.
+    """
+
+    def __init__(self, facts: TokensFacts, width: int, dropout: float = 0.0, unknown: float = 0.0) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(facts.size, width, padding_idx=0)
+        with torch.no_grad():
+            self.embedding.weight.mul_(0.1)  # of a standard deviation of 0.1, as word vectors have
+        self.dropout = Dropout(dropout)
+        self.unknown = unknown
+        self.width = width
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (B, T, width) and the mask."""
+        tokens = inputs["tokens"]
+        mask = tokens != 0
+        if self.training and self.unknown:
+            tokens = tokens.masked_fill(mask & (torch.rand(tokens.shape, device=tokens.device) < self.unknown), 1)
+        return self.dropout(self.embedding(tokens)), mask
+
+
+class SeriesInput(SequenceInput):
+    """Standardised channels, 0 where missing; with a flag each for what is missing, if training saw missing values.
+
+    Args:
+        facts: The series' facts.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, facts: SeriesFacts) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(facts.mean))
+        self.register_buffer("std", torch.tensor(facts.std))
+        self.missing = facts.missing
+        self.width = facts.channels * (2 if facts.missing else 1)
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (B, T, width) and the mask."""
+        series = inputs["series"]
+        mask = places(inputs["lengths"], series.shape[1])
+        there = ~torch.isnan(series)
+        # Clamped, so that no outlier swamps a batch; NaN is no number that could be clamped.
+        values = ((torch.where(there, series, self.mean) - self.mean) / self.std).clamp(-100.0, 100.0)
+        values = torch.cat([values, (~there).to(values.dtype)], -1) if self.missing else values
+        return values * mask.unsqueeze(-1), mask
+
+
+class SoundInput(SequenceInput):
+    """The frames of a standardised log-mel spectrogram.
+
+    Args:
+        facts: The sound's facts.
+    """
+
+    def __init__(self, facts: SoundFacts) -> None:
+        super().__init__()
+        self.spectrogram = LogMel(facts.rate, facts.window, facts.hop, facts.mels, facts.mean, facts.std)
+        self.width = facts.mels
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (B, frames, mels) and the mask."""
+        frames, lengths = self.spectrogram(inputs["sound"], inputs["lengths"])
+        mask = places(lengths, frames.shape[1])
+        return frames * mask.unsqueeze(-1), mask
+
+
+def sequence_input(name: str, facts: Facts, width: int, dropout: float = 0.0, unknown: float = 0.0) -> SequenceInput:
+    """Return what turns an input that is a sequence into vectors.
+
+    Args:
+        name: The encoder, for the message.
+        facts: The input's facts.
+        width: Of embeddings of tokens; numbers have their own.
+        dropout: Dropout of embeddings.
+        unknown: The fraction of tokens that training replaces by the unknown one.
+
+    Raises:
+        RecipeError: The input is not a sequence (E108).
+    """
+    if facts.tokens is not None:
+        return TokenInput(facts.tokens, width, dropout, unknown)
+    if facts.series is not None:
+        return SeriesInput(facts.series)
+    if facts.sound is not None:
+        return SoundInput(facts.sound)
+    raise RecipeError("E108", f"{name} needs a text, a series or a sound", where=f"inputs.{facts.name}", got=f"a {facts.wire}")
+
+
+class SequencePool(nn.Module):
+    """(B, T, D) and a mask to (B, D).
+
+    Args:
+        kind: How.
+        width: D.
+        directions: 2 if the second half of D was read from the end on, so that its last state stands at the first place.
+    """
+
+    def __init__(self, kind: PoolName, width: int, directions: int = 1) -> None:
+        super().__init__()
+        self.kind = kind
+        self.directions = directions
+        if kind == "attention":
+            self.hidden = nn.Linear(width, width)
+            self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool."""
+        there = mask.unsqueeze(-1)
+        some = there.any(1)
+        if self.kind == "mean":
+            return (x * there).sum(1) / there.sum(1).clamp_min(1)
+        if self.kind == "max":
+            return x.masked_fill(~there, torch.finfo(x.dtype).min).amax(1).masked_fill(~some, 0.0)
+        if self.kind == "attention":
+            score = self.score(torch.tanh(self.hidden(x))).float().masked_fill(~there, -1e9)
+            return (x * (torch.softmax(score, 1).to(x.dtype) * there)).sum(1)
+        end = (there.sum(1, keepdim=True) - 1).clamp_min(0)
+        last = x.gather(1, end.expand(-1, -1, x.shape[2])).squeeze(1)
+        if self.directions == 2:
+            half = x.shape[2] // 2
+            last = torch.cat([last[:, :half], x[:, 0, half:]], -1)
+        return last.masked_fill(~some, 0.0)
+
+
+class SequencePipeline(EncoderModule):
+    """``dropout(pool(body(entrance(inputs))))``: the arrays of the wire to (B, width).
+
+    Args:
+        entrance: From the arrays to a sequence and its mask.
+        body: From a sequence and its mask to a sequence of the same places.
+        pool: From a sequence and its mask to a vector.
+        width: The width of the vector.
+        dropout: The fraction of the vector's values dropped in training.
+    """
+
+    def __init__(self, entrance: SequenceInput, body: nn.Module, pool: nn.Module, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.entrance = entrance
+        self.body = body
+        self.pool = pool
+        self.dropout = Dropout(dropout)
+        self.width = width
+
+    def states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return a vector for every place, (B, T, D), and the mask."""
+        x, mask = self.entrance(inputs)
+        return self.body(x, mask), mask
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Encode a batch."""
+        vector: Tensor = self.dropout(self.pool(*self.states(inputs)))
+        return vector

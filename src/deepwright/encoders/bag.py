@@ -1,0 +1,42 @@
+"""The encoder ``bag``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from pydantic import Field
+
+from deepwright.families import Encoder, Facts, Wire
+
+if TYPE_CHECKING:
+    from deepwright.blocks.contract import EncoderModule
+
+
+class Bag(Encoder):
+    """A bag of words and of runs of words (fastText, Joulin et al., arXiv 1607.01759): small, fast, and hard to beat on long texts.
+
+    The text's ``ngrams`` say how long the runs are; 2 is usual for whole documents, 3 for characters.
+    """
+
+    accepts: ClassVar[tuple[Wire, ...]] = ("tokens",)
+
+    width: int = Field(16, ge=1)
+    """The width of the vectors of words."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """The fraction of words and runs dropped in training."""
+
+    def build(self, facts: Facts) -> EncoderModule:
+        """Build the network for the text of ``facts``.
+
+        Raises:
+            RecipeError: The input is not a text (E108).
+        """
+        from deepwright.blocks.shapes import expect_tokens
+        from deepwright.blocks.texts import BagEncoder
+
+        return BagEncoder(expect_tokens("bag", facts), self.width, self.dropout)
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return a tiny network."""
+        return cls(width=4)

@@ -1,0 +1,119 @@
+"""Texts, of any language."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from deepwright import words
+from deepwright.encoding import no_values
+from deepwright.families import Dtype, Facts, Feature, State, TokensFacts
+
+_MOST = 512
+"""The most tokens of a text unless the recipe says otherwise."""
+_COVERED = 0.995
+"""The share of the training texts that stay whole, up to :data:`_MOST` tokens."""
+
+
+class TextState(State):
+    """What a text column taught."""
+
+    tokens: tuple[str, ...]
+    """The known tokens; their ids begin at 2."""
+    length: int
+    """Tokens of a text at most; what is longer is cut."""
+    tokenizer: str = ""
+    """Subwords only: the tokenizer, in the format of the tokenizers library."""
+
+    @cached_property
+    def index(self) -> pl.DataFrame:
+        """The id of each token."""
+        return words.index_of(self.tokens)
+
+
+class Text(Feature):
+    """A text of any language, as a sequence of tokens.
+
+    Texts are brought to Unicode's form NFKC first. Tokens that training saw fewer than ``min_count`` times share one id; a missing
+    and an empty text are the same: no token at all. Chinese and other scripts that put no blanks between words are split into
+    characters by ``word`` already.
+    """
+
+    dtype: ClassVar[Dtype] = "text"
+    state: ClassVar[type[State]] = TextState
+    usual_encoder: ClassVar[str] = "bag"
+
+    tokens: words.Splitter = "word"
+    """What a text is split into: words and signs, characters, or subwords learnt from the training texts (byte-level BPE, WordPiece
+    or unigram; extra ``text``), of which texts are made whatever words they hold."""
+    lower: bool = True
+    """Whether upper and lower case are the same."""
+    max_size: int = Field(50_000, ge=1)
+    """The most tokens that are known; the most frequent stay. Subwords: the size of the vocabulary, 8,000 being usual."""
+    min_count: int = Field(2, ge=1)
+    """Tokens that occur fewer times share the id of unknown ones."""
+    max_length: int | None = Field(None, ge=1, le=1_000_000)
+    """The most tokens of a text. By default as many as 99.5 % of the training texts have at most, but no more than 512."""
+    keep: words.Keep = "both"
+    """What stays of a longer text: its start, its end, or the halves of both (arXiv 1905.05583)."""
+    ngrams: int = Field(1, ge=1, le=5)
+    """Runs of up to so many tokens are inputs, too, for the encoder ``bag``."""
+    buckets: int = Field(2**18, ge=1, le=2**24)
+    """The ids that those runs are hashed to."""
+
+    def fit(self, column: pl.Series) -> TextState:
+        """Learn the vocabulary and the length.
+
+        Raises:
+            DataError: There is no text (E260).
+        """
+        known = column.drop_nulls()
+        if known.is_empty():
+            raise no_values(column, "text")
+        texts = words.normalized(known, lower=self.lower)
+        if self.tokens in ("word", "char"):
+            pieces = self._split(texts)
+            tokens, tokenizer = words.vocabulary(pieces, size=self.max_size, min_count=self.min_count), ""
+            counts = pieces.list.len().to_numpy()
+        else:
+            tokenizer = words.train_subwords(texts.to_list(), self.tokens, self.max_size, self.min_count)
+            table = words.subwords(tokenizer).get_vocab()
+            tokens = tuple(sorted(table, key=lambda token: table[token])[len(words.SPECIAL) :])
+            counts = words.split_subwords(tokenizer, texts.to_list())[1]
+        length = self.max_length or min(_MOST, int(np.quantile(counts, _COVERED, method="higher")))
+        return TextState(tokens=tokens, length=max(1, length), tokenizer=tokenizer)
+
+    def _split(self, texts: pl.Series) -> pl.Series:
+        return words.split_words(texts) if self.tokens == "word" else words.split_characters(texts)
+
+    def encode(self, column: pl.Series, state: TextState) -> dict[str, NDArray[np.generic]]:
+        """Return ``tokens`` (B, T), and ``grams`` (B, (ngrams - 1) T) if there are any."""
+        texts = words.normalized(column, lower=self.lower)
+        if state.tokenizer:
+            flat, counts = words.split_subwords(state.tokenizer, texts.fill_null("").to_list())
+        else:
+            flat, counts = words.look_up(self._split(texts), state.index)
+        tokens = words.padded(flat, counts, state.length, self.keep)
+        return (
+            {"tokens": tokens} if self.ngrams == 1 else {"tokens": tokens, "grams": words.grams(tokens, self.ngrams, self.buckets)}
+        )
+
+    def facts(self, name: str, state: TextState) -> Facts:
+        """Return the text's facts."""
+        grams = self.buckets + 1 if self.ngrams > 1 else 0
+        return Facts(name, tokens=TokensFacts((*words.SPECIAL, *state.tokens), state.length, grams))
+
+    @classmethod
+    def columns(cls) -> dict[str, list[Any]]:
+        """Return texts in several scripts, empty, missing, very short and long."""
+        return {
+            "english": ["A good film.", "It's not a good film!", None, "", "good good good"],
+            "chinese": ["这部电影很好看", "不好看。", None, "这部 film 不好"],
+            "mixed": ["naïve ﬁne Ａ", "🙂🙂 ok", "ok", " ", "x " * 700],
+            "all distinct": ["one", "two", "three"],
+        }

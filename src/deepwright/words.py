@@ -1,0 +1,186 @@
+"""From texts to tokens and their ids, vectorised (floor 2, free of torch).
+
+Words follow Unicode: a run of letters, marks and digits, with an apostrophe inside, is a word; every Chinese, Japanese or Korean
+character that stands for a syllable or a word is one, too; every other sign is a token of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from deepwright.errors import need
+
+Ids = NDArray[np.int32]
+Splitter = Literal["word", "char", "bpe", "wordpiece", "unigram"]
+Keep = Literal["start", "end", "both"]
+
+PADDING, UNKNOWN = 0, 1
+"""The ids of what stands behind a text's end, and of a token that training did not see often enough."""
+SPECIAL = ("<pad>", "<unk>")
+"""Their names; the known tokens follow."""
+
+_SYLLABLES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}"
+_WORDS = rf"[{_SYLLABLES}]|[\p{{L}}\p{{M}}\p{{N}}_--[{_SYLLABLES}]]+(?:['’][\p{{L}}]+)?|[^\s\p{{L}}\p{{M}}\p{{N}}_]"
+_LONGEST = 100_000
+"""Characters of one text that are read: what is longer is no text that a person wrote, and would cost minutes."""
+_LONGEST_TOKEN = 64
+"""A longer word is cut: it is a URL, a hash or a mistake, and would bloat the vocabulary."""
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+def normalized(texts: pl.Series, *, lower: bool) -> pl.Series:
+    """Return texts in Unicode's composed compatibility form (NFKC, UAX #15): ``Ａ`` is A, ``ﬁ`` is fi; on demand in lower case."""
+    texts = texts.str.slice(0, _LONGEST).str.normalize("NFKC")
+    return texts.str.to_lowercase() if lower else texts
+
+
+def split_words(texts: pl.Series) -> pl.Series:
+    """Return the words of each text, List(String)."""
+    return texts.str.extract_all(_WORDS).list.eval(pl.element().str.slice(0, _LONGEST_TOKEN))
+
+
+def split_characters(texts: pl.Series) -> pl.Series:
+    """Return the characters of each text, List(String); runs of blanks are one blank."""
+    return texts.str.replace_all(r"\s+", " ").str.strip_chars().str.split("").list.eval(pl.element().filter(pl.element() != ""))
+
+
+def vocabulary(pieces: pl.Series, *, size: int, min_count: int) -> tuple[str, ...]:
+    """Return the most frequent tokens of List(String), at most ``size``, the frequent ones first and equal ones by name."""
+    flat = pieces.explode().drop_nulls().alias("token")
+    counts = flat.to_frame().group_by("token").len().filter(pl.col("len") >= min_count)
+    ranked = counts.sort([-pl.col("len").cast(pl.Int64), pl.col("token")]).head(size)
+    return tuple(ranked["token"].to_list())
+
+
+def look_up(pieces: pl.Series, index: pl.DataFrame) -> tuple[Ids, NDArray[np.int64]]:
+    """Return the ids of all tokens of List(String), one row behind the other, and the number of each row's tokens (B,)."""
+    counts = pieces.list.len().fill_null(0).to_numpy().astype(np.int64)
+    flat = pieces.filter(pl.Series(counts > 0)).explode().alias("token").to_frame()
+    ids = flat.join(index, on="token", how="left", maintain_order="left")["id"].fill_null(UNKNOWN)
+    return ids.to_numpy().astype(np.int32), counts
+
+
+def index_of(tokens: Sequence[str]) -> pl.DataFrame:
+    """Return the table that :func:`look_up` takes: the id of each token, from 2 on."""
+    ids = np.arange(len(SPECIAL), len(SPECIAL) + len(tokens), dtype=np.int32)
+    return pl.DataFrame({"token": pl.Series(list(tokens), dtype=pl.String), "id": ids})
+
+
+def padded(flat: Ids, counts: NDArray[np.int64], length: int, keep: Keep = "start") -> Ids:
+    """Return rows of ``length`` ids (B, length), 0 behind their end; of longer rows the start, the end, or both stay.
+
+    Args:
+        flat: The ids of all rows, one row behind the other.
+        counts: The ids of each row (B,).
+        length: Places of a row.
+        keep: What stays of a longer row; ``both``: its first and its last half (arXiv 1905.05583, section 5.3.1).
+    """
+    rows = np.zeros((len(counts), length), np.int32)
+    starts = np.cumsum(counts) - counts
+    place = np.arange(len(flat)) - np.repeat(starts, counts)
+    if (counts > length).any():
+        over = np.repeat(np.maximum(counts - length, 0), counts)
+        head = {"start": length, "end": 0, "both": length - length // 2}[keep]
+        gone = (over > 0) & (place >= head) & (place < head + over)
+        place = np.where(place >= head, place - over, place)
+        flat, place = flat[~gone], place[~gone]
+    rows[np.repeat(np.arange(len(counts)), np.minimum(counts, length)), place] = flat
+    return rows
+
+
+def grams(tokens: Ids, longest: int, buckets: int) -> Ids:
+    """Return hashed runs of 2 to ``longest`` tokens (B, (longest - 1) T), ids 1 to ``buckets``, 0 behind their end.
+
+    Args:
+        tokens: (B, T) ids, 0 behind their end.
+        longest: The longest run.
+        buckets: How many ids the runs are spread over.
+    """
+    rows, places = tokens.shape
+    counts = (tokens != 0).sum(1)
+    found = np.zeros((rows, (longest - 1) * places), np.int32)
+    code, used = tokens.astype(np.uint64), np.zeros(rows, np.int64)
+    for size in range(2, longest + 1):
+        code = _mixed(code[:, :-1] * _MIX + tokens[:, size - 1 :].astype(np.uint64))
+        each = np.maximum(counts - size + 1, 0)
+        row, place = np.nonzero(np.arange(code.shape[1]) < each[:, None])
+        found[row, used[row] + place] = code[row, place] % np.uint64(buckets) + np.uint64(1)
+        used += each
+    return found
+
+
+def _mixed(code: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return codes whose bits all depend on all bits (the finaliser of SplitMix64)."""
+    code = (code ^ (code >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    code = (code ^ (code >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return code ^ (code >> np.uint64(31))
+
+
+# Subwords, by the tokenizers library --------------------------------------------------------------------------------------
+
+
+def train_subwords(texts: Iterable[str], kind: Splitter, size: int, min_count: int) -> str:
+    """Learn a vocabulary of subwords and return the tokenizer as JSON, in the format of the tokenizers library.
+
+    ``bpe`` is byte-level, so that it knows every text (Sennrich et al., arXiv 1508.07909); ``wordpiece`` splits words at blanks
+    and signs (Schuster & Nakajima 2012); ``unigram`` is a language model over subwords (Kudo, arXiv 1804.10959).
+
+    Raises:
+        MissingExtra: The library is not installed (E601).
+    """
+    need("tokenizers", extra="text")
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    special = list(SPECIAL)
+    if kind == "bpe":
+        tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer: Any = trainers.BpeTrainer(
+            vocab_size=size,
+            min_frequency=min_count,
+            special_tokens=special,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+    elif kind == "wordpiece":
+        tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIAL[UNKNOWN]))
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece()
+        trainer = trainers.WordPieceTrainer(vocab_size=size, min_frequency=min_count, special_tokens=special, show_progress=False)
+    else:
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=special, unk_token=SPECIAL[UNKNOWN], show_progress=False)
+    # In an order that does not depend on that of the rows.
+    tokenizer.train_from_iterator(sorted(texts), trainer)
+    return json.dumps(json.loads(tokenizer.to_str()), sort_keys=True, ensure_ascii=False)
+
+
+@lru_cache(maxsize=16)
+def subwords(tokenizer: str) -> Any:
+    """Return the tokenizer that :func:`train_subwords` wrote.
+
+    Raises:
+        MissingExtra: The library is not installed (E601).
+    """
+    need("tokenizers", extra="text")
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(tokenizer)
+
+
+def split_subwords(tokenizer: str, texts: Sequence[str]) -> tuple[Ids, NDArray[np.int64]]:
+    """Return the ids of all texts, one behind the other, and how many each has (B,)."""
+    encodings = subwords(tokenizer).encode_batch_fast(list(texts), add_special_tokens=False)
+    ids = [each.ids for each in encodings]
+    counts = np.array([len(each) for each in ids], np.int64)
+    return np.fromiter((i for each in ids for i in each), np.int32, int(counts.sum())), counts
