@@ -4,7 +4,7 @@
 
 For each task: the rate of epochs 2…n with everything left to the tune-up, and with each combination of what it decides. The figures
 are medians over rounds in turns, each run in a process of its own that remembers nothing. Wanted: that the combination which the
-tune-up chose reaches at least 0.95 of the best one's rate, at a cost of at most 5 % of the training. The tasks are those of engine.py.
+tune-up chose reaches at least 0.95 of the best one's rate, at a cost of at most 5 % of the training. Tasks are those of engine.py.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,6 +60,8 @@ def sklearn_scores(kind, outputs, target):
             "rmse": sk.root_mean_squared_error(target, outputs),
             "mae": sk.mean_absolute_error(target, outputs),
             "r2": sk.r2_score(target, outputs),
+            "pearson": scipy.stats.pearsonr(outputs, target).statistic,
+            "spearman": scipy.stats.spearmanr(outputs, target).statistic,
             "mape": sk.mean_absolute_percentage_error(target, outputs),
             "median_ae": np.median(error),
         }

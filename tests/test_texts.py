@@ -80,6 +80,7 @@ def test_ids_are_those_of_a_loop(values):
         assert row == expected + [0] * (5 - len(expected))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(1, 6), st.sampled_from(["start", "end", "both"]))
 def test_long_rows_are_cut_as_declared(counts, length, keep):
     flat = np.concatenate([np.arange(1, n + 1) for n in counts]).astype(np.int32)
@@ -91,6 +92,7 @@ def test_long_rows_are_cut_as_declared(counts, length, keep):
         assert row == kept + [0] * (length - len(kept))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(1, 5), max_size=6), min_size=1, max_size=5), st.integers(2, 4))
 def test_equal_runs_have_equal_ids(rows, longest):
     tokens = np.zeros((len(rows), 6), np.int32)
@@ -270,3 +272,54 @@ def test_texts_train_export_and_predict_without_torch(tmp_path, encoder):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert eval(done.stdout)[0] == "good"
+
+
+# Pairs ----------------------------------------------------------------------------------------------------------------------
+
+
+def pairs(count=200, seed=0):
+    """Return pairs of texts and how many words they share, of the words of the shorter one."""
+    draw = np.random.default_rng(seed)
+    known, rows = [f"word{i}" for i in range(40)], []
+    for _ in range(count):
+        first = draw.choice(known, 6, replace=False).tolist()
+        same = int(draw.integers(0, 7))
+        second = first[:same] + draw.choice([word for word in known if word not in first], 6 - same, replace=False).tolist()
+        rows.append((" ".join(first), " ".join(second), float(same)))
+    return pl.DataFrame(rows, schema=["first", "second", "score"], orient="row")
+
+
+PAIR = {"first": {"type": "text", "min_count": 1}, "second": {"type": "text", "same_as": "first"}}
+
+
+def test_two_texts_share_vocabulary_and_encoder(tmp_path):
+    frame = pairs()
+    declared = {
+        "inputs": PAIR,
+        "outputs": {"score": "number"},
+        "training": {"epochs": 60, "batch": 16, "optimizer": {"type": "adamw", "lr": 0.01}},
+    }
+    model = dw.train(frame, recipe=declared, out=tmp_path / "model")
+    assert model.metrics["score"]["spearman"]["value"] > 0.8
+    recipe = model.recipe
+    assert recipe.fusion.type_name() == "compare"
+    assert recipe.inputs["second"].encoder == recipe.inputs["first"].encoder
+    swapped = frame.rename({"first": "second", "second": "first"})
+    one, other = (model.predict(each)["score"].to_numpy() for each in (frame, swapped))
+    np.testing.assert_allclose(one, other, atol=1e-4)
+    again = model.predict(frame, engine="torch")["score"].to_numpy()
+    np.testing.assert_allclose(one, again, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"first": "text", "second": {"type": "text", "same_as": "frist"}}, "there is no input 'frist'; did you mean 'first'"),
+        ({"first": "category", "second": {"type": "text", "same_as": "first"}}, "of the same type"),
+        ({"first": {"type": "text", "same_as": "second"}, "second": {"type": "text", "same_as": "first"}}, "options of its own"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(tmp_path, inputs, message):
+    with pytest.raises(RecipeError) as error:
+        dw.train(pairs(40), recipe={"inputs": inputs, "outputs": {"score": "number"}}, out=tmp_path / "model")
+    assert message in str(error.value)

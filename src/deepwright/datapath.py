@@ -61,10 +61,15 @@ class DataPath:
         problems: list[Problem] = []
         learnt: dict[str, State] = {}
         for name, feature in {**recipe.inputs, **recipe.outputs}.items():
+            if feature.same_as is not None:
+                continue
+            twins = [other for other, each in recipe.inputs.items() if each.same_as == name]
             try:
-                learnt[name] = feature.fit(ready.frame[name])
+                learnt[name] = feature.fit(pl.concat([ready.frame[name], *(ready.frame[twin].alias(name) for twin in twins)]))
             except DeepwrightError as error:
                 problems += error.problems
+                continue
+            learnt |= dict.fromkeys(twins, learnt[name])
         if problems:
             raise DataError.of(problems)
         return cls(recipe, clean, {name: learnt[name] for name in recipe.inputs}, {name: learnt[name] for name in recipe.outputs})

@@ -82,6 +82,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
             got="; ".join(note.text for note in notes),
             fix=f"inputs: {{{first}: number}}",
         )
+    inputs = _shared(inputs)
     drop = [*recipe.data.drop, *(note.column for note in notes if note.column)]
     data = recipe.data.model_copy(update={"drop": drop, "columns": "declared"})
     # In the order of the table, whatever was declared: the same data give the same network.
@@ -133,14 +134,15 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
         kinds: What each output turned out to be.
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
-    inputs = {name: _encoded(feature) for name, feature in recipe.inputs.items()}
+    inputs = _shared({name: _encoded(feature) for name, feature in recipe.inputs.items()})
     outputs = {
         name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
         for name, feature in recipe.outputs.items()
     }
+    twins = any(feature.same_as is not None and feature.encoder is not None for feature in inputs.values())
     groups = sum(feature.encoder is not None for feature in inputs.values()) + any(f.encoder is None for f in inputs.values())
     tabular = recipe.tabular or (Encoder.parse("tabm") if any(f.encoder is None for f in inputs.values()) else None)
-    fusion = recipe.fusion or (Fusion.parse("concat") if groups > 1 else None)
+    fusion = recipe.fusion or (Fusion.parse("compare" if twins else "concat") if groups > 1 else None)
     for key in ("mixup", "cutmix"):
         if getattr(recipe.training, key) and not pictures:
             raise RecipeError(
@@ -158,6 +160,30 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
         )
     training = _training(recipe.training, rows, pictures=bool(pictures))
     return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
+
+
+def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
+    """Give inputs that are the ``same_as`` others all of their options.
+
+    Raises:
+        RecipeError: The other is no input (E107), is itself the same as one, or is of another type (E106).
+    """
+    problems = []
+    for name, feature in inputs.items():
+        other = inputs.get(feature.same_as) if feature.same_as is not None else feature
+        where = f"inputs.{name}.same_as"
+        if other is None:
+            wrong = f"there is no input {feature.same_as!r}{nearest(feature.same_as or '', list(inputs))}"
+            problems.append(Problem("E107", wrong, where, got=", ".join(inputs)))
+        elif other is not feature and (other.same_as is not None or type(other) is not type(feature)):
+            got = f"{feature.same_as}: {other.type_name()}" + (f", same as {other.same_as}" if other.same_as else "")
+            problems.append(Problem("E106", "only an input of the same type, with options of its own, can be shared", where, got))
+    if problems:
+        raise RecipeError.of(problems)
+    return {
+        name: feature if feature.same_as is None else inputs[feature.same_as].model_copy(update={"same_as": feature.same_as})
+        for name, feature in inputs.items()
+    }
 
 
 def _encoded(feature: Feature) -> Feature:

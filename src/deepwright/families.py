@@ -110,11 +110,15 @@ class TokensFacts:
         vocabulary: The token of each id: 0 is padding, 1 unknown; a missing or empty text is padding alone.
         length: T of the longest training row.
         grams: The number of ids that runs of several tokens are hashed to, 0 (padding) included; 0: there are none.
+        idf: The inverse document frequency of each id of tokens, 1 for what every training text holds; 0 for padding.
+        gram_idf: The same of each id of grams.
     """
 
     vocabulary: tuple[str, ...]
     length: int
     grams: int = 0
+    idf: tuple[float, ...] = ()
+    gram_idf: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
@@ -353,6 +357,9 @@ class Feature(Part):
 
     encoder: Encoder | None = None
     """Inputs only: an encoder of this input's own; without it, columns share the recipe's ``tabular`` encoder."""
+    same_as: str | None = None
+    """Inputs only: another input of this type, with which this one shares what is learnt, all options, and the encoder
+    with its weights, as two texts do that are compared."""
     head: Head | None = None
     """Outputs only: the head; the type's usual one by default."""
     loss: Loss | None = None
@@ -438,6 +445,11 @@ class Fusion(Part):
     def build(self, widths: Sequence[int]) -> FusionModule:
         """Build the module: ``forward([(B, D_i)…]) -> (B, D)``; a members axis (B, K, D_i) passes through."""
         raise NotImplementedError
+
+    @classmethod
+    def example_widths(cls) -> tuple[int, int]:
+        """Return two widths that the example joins."""
+        return (3, 5)
 
 
 class Optimizer(Part):

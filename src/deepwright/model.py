@@ -49,7 +49,9 @@ class Model(nn.Module):
         self.groups = tuple(encoders)
         self.outputs = tuple(heads)
         self.weights = dict(weights)
-        self.encoders = nn.ModuleList(encoders.values())
+        # Inputs that share an encoder name the same module.
+        self.encoders = nn.ModuleList(dict.fromkeys(encoders.values()))
+        self._encoder = [list(self.encoders).index(encoder) for encoder in encoders.values()]
         self.fusion = fusion
         self.heads = nn.ModuleList(heads.values())
         self.members = max(encoder.members for encoder in encoders.values())
@@ -63,19 +65,24 @@ class Model(nn.Module):
 
     def parts(self) -> dict[str, nn.Module]:
         """Return the parts by the names that a recipe has for them: groups of inputs, ``fusion``, and outputs (layer and head)."""
-        found = {
-            group: encoder.encoder if isinstance(encoder, Views) else encoder
-            for group, encoder in zip(self.groups, self.encoders, strict=True)
+        found: dict[str, nn.Module] = {
+            group: encoder.encoder if isinstance(encoder, Views) else encoder for group, encoder in self.grouped(once=True)
         }
         if self.fusion is not None:
             found["fusion"] = self.fusion
         tops = zip(self.outputs, self.layers, self.heads, strict=True)
         return found | {name: nn.Sequential(layer, head) for name, layer, head in tops}
 
+    def grouped(self, *, once: bool = False) -> Iterator[tuple[str, EncoderModule]]:
+        """Yield every group of inputs and its encoder; ``once``: an encoder that several share only with the first of them."""
+        for place, (group, index) in enumerate(zip(self.groups, self._encoder, strict=True)):
+            if not once or index not in self._encoder[:place]:
+                yield group, cast(EncoderModule, self.encoders[index])
+
     def forward(self, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return each output's raw prediction, (B, O) or (B, K, O)."""
         vectors = []
-        for group, encoder in zip(self.groups, self.encoders, strict=True):
+        for group, encoder in self.grouped():
             prefix = f"{group}."
             vectors.append(encoder({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}))
         fused = vectors[0] if self.fusion is None else self.fusion(vectors)
@@ -148,10 +155,18 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
     Raises:
         RecipeError: An encoder does not accept its input (E108); all of them are listed.
     """
-    facts = data.facts()
+    shared = {name for name, feature in recipe.inputs.items() if feature.same_as is not None}
+    shared |= {feature.same_as for feature in recipe.inputs.values() if feature.same_as is not None}
+    # What is compared comes first.
+    facts = dict(sorted(data.facts().items(), key=lambda item: item[0] not in shared))
     parts = {group: recipe.tabular if group == TABULAR else recipe.inputs[group].encoder for group in facts}
     _check_wires(parts, facts)
-    encoders = {group: _views(recipe, facts[group], part.build(facts[group])) for group, part in parts.items() if part is not None}
+    encoders: dict[str, EncoderModule] = {}
+    for group, part in parts.items():
+        if part is not None and (group == TABULAR or recipe.inputs[group].same_as is None):
+            encoders[group] = _views(recipe, facts[group], part.build(facts[group]))
+    # In the order of the inputs, whichever of two that share an encoder comes first.
+    encoders = {group: encoders[group if group in encoders else recipe.inputs[group].same_as or group] for group in parts}
     fusion = recipe.fusion.build([e.width for e in encoders.values()]) if recipe.fusion is not None and len(encoders) > 1 else None
     heads = {}
     for name, target in data.target_facts().items():

@@ -6,7 +6,9 @@ character that stands for a syllable or a word is one, too; every other sign is 
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -114,6 +116,28 @@ def grams(tokens: Ids, longest: int, buckets: int) -> Ids:
         found[row, used[row] + place] = code[row, place] % np.uint64(buckets) + np.uint64(1)
         used += each
     return found
+
+
+def document_frequencies(ids: Ids, size: int) -> NDArray[np.int64]:
+    """Return in how many rows (B, T) each of ``size`` ids stands; padding stands in none."""
+    rows = np.sort(ids, axis=1)
+    first = np.ones(rows.shape, bool)
+    first[:, 1:] = rows[:, 1:] != rows[:, :-1]
+    counts = np.bincount(rows[first], minlength=size)
+    counts[PADDING] = 0
+    return counts
+
+
+def idf_codes(frequencies: NDArray[np.int64], rows: int) -> str:
+    """Return the inverse document frequencies ln((1 + n) / (1 + f)) + 1 as text: sixteenths, a byte each, compressed, base 85."""
+    idf = np.log((1 + rows) / (1 + frequencies)) + 1
+    return base64.b85encode(zlib.compress(np.rint(16 * idf).clip(0, 255).astype(np.uint8).tobytes(), 9)).decode()
+
+
+def idf_of(codes: str) -> tuple[float, ...]:
+    """Return what :func:`idf_codes` wrote, 0 for padding."""
+    idf = np.frombuffer(zlib.decompress(base64.b85decode(codes)), np.uint8) / 16
+    return (0.0, *idf[1:].tolist())
 
 
 def _mixed(code: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -38,6 +38,47 @@ class ConcatFusion(FusionModule):
         return fused
 
 
+class CompareFusion(FusionModule):
+    """[(B, D), (B, D), (B, D_i)…] → (B, width): the first two compared, the others beside; members pass through.
+
+    Args:
+        widths: D, D and the D_i.
+        hidden: The widths of the dense layers, if any.
+        act: Their activation function.
+        dropout: Their dropout.
+        ordered: Whether u and v themselves are kept.
+        cosine_only: Whether only their cosine is.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        hidden: Sequence[int] = (),
+        act: ActivationName = "relu",
+        dropout: float = 0.0,
+        *,
+        ordered: bool = False,
+        cosine_only: bool = False,
+    ) -> None:
+        super().__init__()
+        self.ordered, self.cosine_only = ordered, cosine_only
+        width = 1 + (0 if cosine_only else widths[0] * (4 if ordered else 2)) + sum(widths[2:])
+        self.layers = dense_stack(width, hidden, act, dropout=dropout)
+        self.width = hidden[-1] if hidden else width
+
+    def forward(self, vectors: list[Tensor]) -> Tensor:
+        """Fuse."""
+        first, second, *others = align_members(vectors)
+        # A text without a token has a vector of zeros, which is like nothing.
+        lengths = (first.square().sum(-1, keepdim=True) * second.square().sum(-1, keepdim=True)).clamp_min(1e-12).sqrt()
+        compared = [(first * second).sum(-1, keepdim=True) / lengths]
+        if not self.cosine_only:
+            compared += [(first - second).abs(), first * second]
+            compared += [first, second] if self.ordered else []
+        fused: Tensor = self.layers(torch.cat([*compared, *others], -1))
+        return fused
+
+
 class AttentionFusion(FusionModule):
     """[(B, D_i)…] → (B, width): each vector projected, then their mean weighted by a learnt query; members pass through.
 

@@ -13,9 +13,9 @@ from deepwright.families import TokensFacts
 
 
 class BagEncoder(EncoderModule):
-    """The sum of the vectors of a text's tokens and of its runs of tokens, over the root of their number.
+    """The weighted sum of the vectors of a text's tokens and of its runs of tokens, over the norm of the weights.
 
-    Dividing by the root of the number, as unit vectors of TF-IDF do in effect, lets long texts say more than short ones.
+    The weights begin as inverse document frequencies, and are learnt; with unit vectors this is what TF-IDF does.
 
     Args:
         facts: The text's facts.
@@ -25,34 +25,48 @@ class BagEncoder(EncoderModule):
 
     def __init__(self, facts: TokensFacts, width: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.tokens = _table(facts.size, width)
-        self.grams = _table(facts.grams, width) if facts.grams else None
+        self.tokens = WeightedTable(facts.size, width, facts.idf)
+        self.grams = WeightedTable(facts.grams, width, facts.gram_idf) if facts.grams else None
         self.dropout = dropout
         self.width = width
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Encode a batch."""
-        total, count = self._sum(self.tokens, inputs["tokens"])
+        total, square = self.tokens(self._kept(inputs["tokens"]))
         if self.grams is not None:
-            more, further = self._sum(self.grams, inputs["grams"])
-            total, count = total + more, count + further
-        return total / count.clamp_min(1).sqrt()
+            more, further = self.grams(self._kept(inputs["grams"]))
+            total, square = total + more, square + further
+        return total / square.clamp_min(1e-6).sqrt()
 
-    def _sum(self, table: nn.Embedding, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum (B, width) of the vectors of ids (B, T), and how many there are (B, 1)."""
-        there = ids != 0
-        if self.training and self.dropout:
-            there = there & (torch.rand(ids.shape, device=ids.device) >= self.dropout)
-            ids = ids * there
-        # The vector of padding is zero.
-        return table(ids).sum(1), there.sum(1, keepdim=True)
+    def _kept(self, ids: Tensor) -> Tensor:
+        """Return ids (B, T) with some of them dropped in training."""
+        if not self.training or not self.dropout:
+            return ids
+        return ids * (torch.rand(ids.shape, device=ids.device) >= self.dropout)
 
 
-def _table(size: int, width: int) -> nn.Embedding:
-    table = nn.Embedding(size, width, padding_idx=0)
-    with torch.no_grad():
-        table.weight.mul_(0.1)
-    return table
+class WeightedTable(nn.Module):
+    """A vector and a weight for every id; padding, id 0, has none.
+
+    Args:
+        size: The number of ids.
+        width: D.
+        weights: Where the weights begin, (size,); 1 by default.
+    """
+
+    def __init__(self, size: int, width: int, weights: Sequence[float] = ()) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(size, width, padding_idx=0)
+        self.weights = nn.Embedding(size, 1, padding_idx=0)
+        with torch.no_grad():
+            self.vectors.weight.mul_(width**-0.5)  # of a length of about 1
+            start = torch.tensor(weights) if weights else torch.ones(size)
+            self.weights.weight.copy_(start.index_fill(0, torch.tensor([0]), 0.0)[:, None])
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weighted sum (B, D) of the vectors of ids (B, T), and the sum (B, 1) of the weights' squares."""
+        weight = self.weights(ids)  # (B, T, 1)
+        return (weight.transpose(1, 2) @ self.vectors(ids)).squeeze(1), weight.square().sum(1)
 
 
 class WindowBody(nn.Module):

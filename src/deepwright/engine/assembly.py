@@ -99,14 +99,14 @@ def assemble(
     average = training.average.build() if training.average is not None else None
     rates = Rates(model, model.parts(), training.rates)
     if training.gradient_checkpointing:
-        for group in model.groups:
+        for group, _ in model.grouped(once=True):
             recompute(model.parts()[group])
     return Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None), rates
 
 
 def _say_complete(model: Model, rows: Rows) -> None:
     """Tell encoders of tables that they need not look for missing numbers, where the training rows, held in memory, lack none."""
-    for group, encoder in zip(model.groups, model.encoders, strict=True):
+    for group, encoder in model.grouped():
         numbers = rows.arrays.get(f"{group}.numbers")
         if numbers is not None and not numbers.is_meta and bool(torch.isfinite(numbers).all()):
             for module in encoder.modules():

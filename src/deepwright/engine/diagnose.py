@@ -95,7 +95,7 @@ def words(model: Model, name: str) -> str:
     owner = head
     if head in ("encoders", "heads", "layers"):
         number, _, rest = rest.partition(".")
-        known = model.groups if head == "encoders" else model.outputs
+        known = [group for group, _ in model.grouped(once=True)] if head == "encoders" else model.outputs
         owner = f"{'input' if head == 'encoders' else 'output'} {known[int(number)]}"
     kind = type(model.get_submodule(name)).__name__ if name in dict(model.named_modules()) else "weights"
     return f"{owner}, {rest} ({kind})" if rest else f"{owner} ({kind})"

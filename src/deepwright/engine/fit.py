@@ -123,8 +123,8 @@ def fit(
         return None
     if world.size > 1:
         model = build_model(recipe, data)  # without what several processes needed
-    for group in model.groups:
-        keep(model.parts()[group])
+    for _, encoder in model.grouped(once=True):
+        keep(encoder)
     model.requires_grad_(requires_grad=True)
     model.load_state_dict(best.weights)
     index = best_of(progress.scores)

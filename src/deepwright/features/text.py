@@ -27,6 +27,10 @@ class TextState(State):
     """The known tokens; their ids begin at 2."""
     length: int
     """Tokens of a text at most; what is longer is cut."""
+    idf: str
+    """The inverse document frequencies of all ids of tokens; see :func:`deepwright.words.idf_codes`."""
+    gram_idf: str = ""
+    """Those of runs of tokens, if there are any."""
     tokenizer: str = ""
     """Subwords only: the tokenizer, in the format of the tokenizers library."""
 
@@ -79,14 +83,22 @@ class Text(Feature):
         if self.tokens in ("word", "char"):
             pieces = self._split(texts)
             tokens, tokenizer = words.vocabulary(pieces, size=self.max_size, min_count=self.min_count), ""
-            counts = pieces.list.len().to_numpy()
+            flat, counts = words.look_up(pieces, words.index_of(tokens))
         else:
             tokenizer = words.train_subwords(texts.to_list(), self.tokens, self.max_size, self.min_count)
             table = words.subwords(tokenizer).get_vocab()
             tokens = tuple(sorted(table, key=lambda token: table[token])[len(words.SPECIAL) :])
-            counts = words.split_subwords(tokenizer, texts.to_list())[1]
+            flat, counts = words.split_subwords(tokenizer, texts.to_list())
         length = self.max_length or min(_MOST, int(np.quantile(counts, _COVERED, method="higher")))
-        return TextState(tokens=tokens, length=max(1, length), tokenizer=tokenizer)
+        ids = words.padded(flat, counts, max(1, length), self.keep)
+        seen = words.document_frequencies(ids, len(words.SPECIAL) + len(tokens))
+        gram_idf = ""
+        if self.ngrams > 1:
+            runs = words.document_frequencies(words.grams(ids, self.ngrams, self.buckets), self.buckets + 1)
+            gram_idf = words.idf_codes(runs, len(known))
+        return TextState(
+            tokens=tokens, length=max(1, length), idf=words.idf_codes(seen, len(known)), gram_idf=gram_idf, tokenizer=tokenizer
+        )
 
     def _split(self, texts: pl.Series) -> pl.Series:
         return words.split_words(texts) if self.tokens == "word" else words.split_characters(texts)
@@ -105,8 +117,10 @@ class Text(Feature):
 
     def facts(self, name: str, state: TextState) -> Facts:
         """Return the text's facts."""
-        grams = self.buckets + 1 if self.ngrams > 1 else 0
-        return Facts(name, tokens=TokensFacts((*words.SPECIAL, *state.tokens), state.length, grams))
+        vocabulary, idf = (*words.SPECIAL, *state.tokens), words.idf_of(state.idf)
+        if self.ngrams == 1:
+            return Facts(name, tokens=TokensFacts(vocabulary, state.length, 0, idf))
+        return Facts(name, tokens=TokensFacts(vocabulary, state.length, self.buckets + 1, idf, words.idf_of(state.gram_idf)))
 
     @classmethod
     def columns(cls) -> dict[str, list[Any]]:

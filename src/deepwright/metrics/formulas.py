@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepwright.metrics.rows import BINS, Floats, Rows
+from deepwright.metrics.rows import BINS, Floats, Groups, Rows
 
 
 class Sample:
@@ -81,6 +81,30 @@ def r2(s: Sample) -> Floats:
     if np.ptp(s.rows.target) == 0:
         spread[:] = 0
     return 1 - _ratio(s.mean(s.rows.error**2), spread)
+
+
+def pearson(s: Sample) -> Floats:
+    """Return the correlation of prediction and target."""
+    return _correlation(s, s.rows.predicted[:, None], s.rows.target[:, None])
+
+
+def spearman(s: Sample) -> Floats:
+    """Return the correlation of their ranks, equal values sharing the mean of theirs."""
+    return _correlation(s, _ranks(s, s.rows.predicted), _ranks(s, s.rows.target))
+
+
+def _ranks(s: Sample, values: NDArray[Any]) -> Floats:
+    """Return the ranks of values (B,) under each weighting, (B, R): the weight below, and half of that of the equals."""
+    distinct, place = np.unique(values, return_inverse=True)
+    equals = Groups(place, len(distinct)).sum(s.weights)
+    return np.asarray((np.cumsum(equals, axis=0) - equals / 2)[place])
+
+
+def _correlation(s: Sample, one: Floats, other: Floats) -> Floats:
+    """Return the correlation of two (B, R) or (B, 1); undefined where either does not vary."""
+    one, other = (each - (each * s.weights).sum(0) / s.total for each in (one, other))
+    spread = np.sqrt((one**2 * s.weights).sum(0) * (other**2 * s.weights).sum(0))
+    return _ratio((one * other * s.weights).sum(0), np.where(spread > 1e-12, spread, 0.0))
 
 
 def mape(s: Sample) -> Floats:

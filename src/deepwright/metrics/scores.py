@@ -38,6 +38,7 @@ class Metric:
 _ONE = "it needs rows of both classes"
 _NEVER = "the positive class is neither true nor predicted anywhere"
 _TAGS = "no tag is true or predicted anywhere"
+_CONSTANT = "all predictions, or all targets, are equal"
 _BIG = "the numbers are too large to compute with"
 
 _LOG_LOSS = Metric("Log loss", formulas.log_loss, False, _BIG, "mean −log of the probability given to the true class")
@@ -54,6 +55,8 @@ METRICS: dict[TargetKind, dict[str, Metric]] = {
         "rmse": Metric("RMSE", formulas.rmse, False, _BIG, "root of the mean squared error, in the target's unit"),
         "mae": Metric("MAE", formulas.mae, False, _BIG, "mean absolute error, in the target's unit"),
         "r2": Metric("R²", formulas.r2, True, "all targets are equal", "share of the target's variance that is explained"),
+        "pearson": Metric("Pearson", formulas.pearson, True, _CONSTANT, "correlation of prediction and target"),
+        "spearman": Metric("Spearman", formulas.spearman, True, _CONSTANT, "correlation of their ranks"),
         "mape": Metric("MAPE", formulas.mape, False, "a target is 0, or " + _BIG, "mean absolute error as a share of the target"),
         "median_ae": Metric("Median error", formulas.median_ae, False, _BIG, "median absolute error, in the target's unit"),
     },

@@ -11,35 +11,36 @@ from deepwright.blocks.contract import FusionModule
 from deepwright.families import Fusion
 from deepwright.testing.networks import check_gradients, check_onnx, check_repeatable, expect_equal
 
-WIDTHS = (3, 5)
-"""The widths of the vectors that the suite fuses."""
 MEMBERS = 4
 """K, where the second vector has members."""
 
 
-def _vectors(rows: int, members: bool) -> list[Tensor]:
+def _vectors(part: Fusion, rows: int, members: bool) -> list[Tensor]:
     draw = torch.Generator().manual_seed(rows)
-    plain, other = torch.randn(rows, WIDTHS[0], generator=draw), torch.randn(rows, MEMBERS, WIDTHS[1], generator=draw)
+    plain, other = (
+        torch.randn(rows, part.example_widths()[0], generator=draw),
+        torch.randn(rows, MEMBERS, part.example_widths()[1], generator=draw),
+    )
     return [plain, other if members else other[:, 0]]
 
 
 def _build(part: Fusion) -> FusionModule:
     torch.manual_seed(0)
-    return part.build(WIDTHS)
+    return part.build(part.example_widths())
 
 
 def check_shape(part: Fusion) -> None:
     """The result is (B, width), or (B, K, width) if any vector has members."""
     module = _build(part).eval()
     for rows in (1, 5):
-        assert module(_vectors(rows, False)).shape == (rows, module.width), "vectors give the wrong shape"
-        assert module(_vectors(rows, True)).shape == (rows, MEMBERS, module.width), "members give the wrong shape"
+        assert module(_vectors(part, rows, False)).shape == (rows, module.width), "vectors give the wrong shape"
+        assert module(_vectors(part, rows, True)).shape == (rows, MEMBERS, module.width), "members give the wrong shape"
 
 
 def check_members(part: Fusion) -> None:
     """Member k is fused as if it were alone with the vectors that have no members."""
     module = _build(part).eval()
-    plain, members = _vectors(5, True)
+    plain, members = _vectors(part, 5, True)
     together = module([plain, members])
     for k in range(MEMBERS):
         expect_equal(together[:, k], module([plain, members[:, k]]), f"member {k}")
@@ -49,20 +50,20 @@ def check_gradient_flow(part: Fusion) -> None:
     """Every parameter learns, with and without members."""
     for members in (False, True):
         module = _build(part)
-        check_gradients(module, lambda module=module, members=members: module(_vectors(16, members)))  # type: ignore[misc]
+        check_gradients(module, lambda module=module, members=members: module(_vectors(part, 16, members)))  # type: ignore[misc]
 
 
 def check_row_independence(part: Fusion) -> None:
     """In evaluation a row's result does not depend on the other rows."""
     module = _build(part).eval()
-    vectors = _vectors(7, True)
+    vectors = _vectors(part, 7, True)
     alone = torch.cat([module([v[i : i + 1] for v in vectors]) for i in range(7)])
     expect_equal(alone, module(vectors), "rows alone and together")
 
 
 def check_determinism(part: Fusion) -> None:
     """One seed repeats building and training; evaluation is free of chance and changes nothing."""
-    check_repeatable(lambda: part.build(WIDTHS), lambda module: module(_vectors(6, True)))
+    check_repeatable(lambda: part.build(part.example_widths()), lambda module: module(_vectors(part, 6, True)))
 
 
 class _Positional(nn.Module):
@@ -79,7 +80,7 @@ class _Positional(nn.Module):
 
 def check_export(part: Fusion) -> None:
     """The exported graph agrees with the module; members included."""
-    check_onnx(_Positional(_build(part)), lambda rows: _vectors(rows, True))
+    check_onnx(_Positional(_build(part)), lambda rows: _vectors(part, rows, True))
 
 
 CHECKS: tuple[Callable[[Fusion], None], ...] = (
