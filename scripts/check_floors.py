@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pictures", "scan"),
     ("files",),
     ("text", "layout", "remote"),
-    ("delimited", "encoding", "expressions", "kinds", "words"),
+    ("delimited", "encoding", "expressions", "kinds", "words", "tagging"),
     ("derive", "clean"),
     ("split", "selection"),
     ("metrics",),

@@ -113,19 +113,35 @@ def run_in_chunks(
             # rows are counted within the block
             places = f", counted from row {first + 1:,}" if first else ""
             raise DataError.of(replace(problem, where=problem.where + places) for problem in error.problems) from None
-        block: dict[str, list[NDArray[np.float32]]] = {}
-        done, places = 0, []
-        for rows, chunk in _chunks(arrays, len(part)):
-            places.append(rows)
-            for name, values in backend.run(chunk).items():
-                block.setdefault(name, []).append(values)
-            done += len(rows)
+
+        def tell(done: int, first: int = first) -> None:
             if len(ready) > CHUNK:
                 listener(Event("predict", f"{first + done:,} of {len(ready):,} rows", (first + done) / len(ready)))
-        back = np.argsort(np.concatenate(places), kind="stable")
-        for name, parts in block.items():
-            collected.setdefault(name, []).append(np.concatenate(parts)[back])
+
+        for name, values in run_rows(backend, arrays, len(part), tell).items():
+            collected.setdefault(name, []).append(values)
     return {name: np.concatenate(parts) for name, parts in collected.items()}
+
+
+def run_rows(backend: Backend, arrays: Arrays, rows: int, tell: Callable[[int], None] = lambda done: None) -> Outputs:
+    """Run the graph on encoded rows, in chunks that fit into memory, and return its outputs in the rows' order.
+
+    Args:
+        backend: What computes.
+        arrays: Encoded rows.
+        rows: How many they are.
+        tell: Hears how many are done.
+    """
+    collected: dict[str, list[NDArray[np.float32]]] = {}
+    done, places = 0, []
+    for chosen, chunk in _chunks(arrays, rows):
+        places.append(chosen)
+        for name, values in backend.run(chunk).items():
+            collected.setdefault(name, []).append(values)
+        done += len(chosen)
+        tell(done)
+    back = np.argsort(np.concatenate(places), kind="stable")
+    return {name: np.concatenate(parts)[back] for name, parts in collected.items()}
 
 
 def _chunks(arrays: Arrays, rows: int) -> Iterator[tuple[NDArray[np.int64], Arrays]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepwright import metrics
 from deepwright.bundle import check_target, versions, writing
@@ -25,7 +24,7 @@ from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Recipe
 from deepwright.reporting.summary import headline, worst_rows
 from deepwright.reporting.training import ColumnLine, NoteLine, TrainingReport, training_html
-from deepwright.runtime import Outputs
+from deepwright.runtime import Outputs, run_rows
 from deepwright.scan import Scan
 from deepwright.store import default_store
 from deepwright.streaming import prepare_scan
@@ -302,11 +301,7 @@ def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener)
 
 def _evaluated(prepared: Prepared, backend: Backend, part: Part) -> tuple[Outputs, Reports]:
     """Return the outputs of encoded rows, and each output's report."""
-    chunks: dict[str, list[NDArray[np.float32]]] = {}
-    for start in range(0, len(part), 2048):
-        for name, values in backend.run({key: array[start : start + 2048] for key, array in part.arrays.items()}).items():
-            chunks.setdefault(name, []).append(values)
-    outputs = {name: np.concatenate(parts) for name, parts in chunks.items()}
+    outputs = run_rows(backend, part.arrays, len(part))
     measured = prepared.data.measured(outputs, part.targets)
     facts = prepared.data.measured_facts()
     return outputs, {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
