@@ -112,12 +112,38 @@ def shopping(data: Path, folder: Path) -> Recipe:
     return {"data": paths, "inputs": {"review": {"type": "text"}}, "outputs": {"label": "category"}}
 
 
+# Tags -----------------------------------------------------------------------------------------------------------------------
+
+
+def wikiann(data: Path, folder: Path) -> Recipe:
+    from deepwright.sources.conll import Conll
+
+    train, dev, test = (
+        Conll(path=str(data / f"wikiann_en/{part}.conll.gz"), prefix="en:").read().frame for part in ("train", "dev", "test")
+    )
+    inputs = {"tokens": {"type": "text", "letters": True, "lower": False, "min_count": 2, "encoder": "lstm"}}
+    return {"data": written(folder, train, test, dev), "inputs": inputs, "outputs": {"tags": "labels"}}
+
+
+def stsb(data: Path, folder: Path) -> Recipe:
+    def read(part: str) -> pl.DataFrame:
+        lines = (data / f"stsb/sts-{part}.csv").read_text(encoding="utf-8").splitlines()
+        rows = [line.split("\t")[4:7] for line in lines]
+        return pl.DataFrame(rows, schema={"score": pl.String, "first": pl.String, "second": pl.String}, orient="row")
+
+    inputs = {"first": {"type": "text"}, "second": {"type": "text", "same_as": "first"}}
+    paths = written(folder, *(read(part) for part in ("train", "test", "dev")))
+    return {"data": paths, "inputs": inputs, "outputs": {"score": "number"}}
+
+
 TASKS: dict[str, Task] = {
     "sst2": Task(sst2, "label accuracy", 0.83, "CNN-rand 0.827, BiLSTM 0.831; TF-IDF + logistic regression 0.813"),
     "trec": Task(trec, "label accuracy", 0.915, "CNN-rand 0.912; TF-IDF + logistic regression 0.882"),
     "imdb": Task(imdb, "label accuracy", 0.91, "TF-IDF of 1–2-grams + logistic regression 0.905"),
     "reuters_r8": Task(reuters, "label accuracy", 0.970, "fastText 0.961, Text GCN 0.971; TF-IDF + logistic regression 0.964"),
     "online_shopping": Task(shopping, "label accuracy", 0.938, "TF-IDF of 1–3 characters + logistic regression 0.934"),
+    "wikiann_en": Task(wikiann, "tags f1", 0.78, "strict F1"),
+    "stsb": Task(stsb, "score spearman", 0.73, "cosine of TF-IDF of 2–4 characters 0.713"),
 }
 
 

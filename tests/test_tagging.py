@@ -1,15 +1,21 @@
 """Labels of tokens: spans, the conditional random field, and the search for the best labels."""
 
 import itertools
+import json
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import deepwright as dw
 from deepwright.blocks.crf import LinearChain
-from deepwright.tagging import Span, allowed, is_iob2, spans, viterbi
+from deepwright.errors import DeepwrightError, RecipeError
+from deepwright.families import Source
+from deepwright.metrics import score
+from deepwright.tagging import Span, allowed, counts, is_iob2, spans, types, viterbi
 
 
 @pytest.mark.parametrize(
@@ -58,7 +64,7 @@ def test_likelihood_and_search_are_those_of_all_paths(rows, places, seed):
 
     found = viterbi(emissions, lengths, transitions, first)
     labels = np.where(found < 0, 2, found)
-    loss = chain(torch.tensor(emissions), torch.tensor(labels), mask)
+    loss = chain(torch.tensor(emissions), torch.tensor(labels), mask).detach()
     for row, length in enumerate(lengths):
         assert (found[row, length:] == -1).all()
         if not length:
@@ -70,3 +76,133 @@ def test_likelihood_and_search_are_those_of_all_paths(rows, places, seed):
         total = np.logaddexp.reduce(list(paths.values()))
         np.testing.assert_allclose(float(loss[row]), total - paths[best], rtol=1e-4, atol=1e-4)
         assert "I" not in names[best[0]], "a row begins with B- or O"
+
+
+# From tokens to labels ------------------------------------------------------------------------------------------------------
+
+
+def sentences(count=120, seed=0):
+    """Return tokens and IOB2 labels: a name is a capitalised made-up word behind Mr, a place one or two behind in."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        tokens, labels = [], []
+        for _ in range(int(draw.integers(1, 4))):
+            word = "".join(draw.choice([*"abcdefgh"], 5)).capitalize()
+            kind = draw.integers(0, 3)
+            if kind == 0:
+                tokens, labels = [*tokens, "Mr", word], [*labels, "O", "B-PER"]
+            elif kind == 1:
+                tokens, labels = [*tokens, "in", "New", word], [*labels, "O", "B-LOC", "I-LOC"]
+            else:
+                tokens, labels = [*tokens, "the", "dog"], [*labels, "O", "O"]
+        rows.append((tokens, labels))
+    return pl.DataFrame(rows, schema={"tokens": pl.List(pl.String), "tags": pl.List(pl.String)}, orient="row")
+
+
+def declared(encoder="lstm", **more):
+    part = {"type": encoder, "embedding": 16} | ({"width": 16} if encoder != "transformer" else {"width": 32, "depth": 1})
+    return {
+        "inputs": {"tokens": {"type": "text", "letters": True, "lower": False, "encoder": part}},
+        "outputs": {"tags": {"type": "labels", **more}},
+        "training": {"epochs": 15, "batch": 8, "optimizer": {"type": "adamw", "lr": 0.01}, "patience": 0},
+    }
+
+
+@pytest.mark.parametrize("encoder", ["lstm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "transformer"))])
+def test_tags_train_export_and_predict_without_torch(tmp_path, encoder):
+    model = dw.train(sentences(), recipe=declared(encoder), out=tmp_path / "model")
+    assert model.metrics["tags"]["f1"]["value"] > 0.9
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    assert manifest["export"]["graph"] is True
+    fresh = pl.DataFrame({"tokens": [["Mr", "Hagbe"], [], None, ["the", "dog"] * 40]})
+    frame = model.predict(fresh)
+    assert frame["tags"].to_list()[:3] == [["O", "B-PER"], [], []]
+    assert model.predict(fresh, engine="torch")["tags"].to_list() == frame["tags"].to_list()
+    assert (tmp_path / "model" / "report.html").read_text().count("F1 of each class") <= 1
+
+
+def test_labels_are_told_by_the_lists_of_tokens_beside_them(tmp_path):
+    frame = sentences().with_columns(other=pl.col("tags"))
+    settings = ["training.epochs=1", "inputs.tokens.encoder={type: gru, width: 4, embedding: 4}"]
+    model = dw.train(frame, target="tags", out=tmp_path / "model", settings=settings)
+    assert model.recipe.outputs["tags"].type_name() == "labels"
+    assert list(model.recipe.inputs) == ["tokens"]
+    assert model.recipe.inputs["tokens"].letters
+
+
+def test_f1_is_that_of_all_spans_and_types():
+    names = ["B-LOC", "B-PER", "I-PER", "O"]
+    target = np.array([[1, 2, 3, 0], [3, 3, -1, -1], [-1, -1, -1, -1]])
+    output = np.array([[1, 3, 3, 0], [1, 3, 3, 3], [3, 3, 3, 3]])
+    found = counts(output, target, names)
+    assert types(names) == ("LOC", "PER")
+    assert found[0].tolist() == [3, 4, 0, 1, 1, 1, 0, 1, 1]
+    assert found[1].tolist() == [1, 2, 0, 0, 0, 0, 0, 1, 0]
+    assert np.isnan(found[2]).all()
+    assert score("labels", "f1", np.nan_to_num(found), np.array([0, 0, -1])) == pytest.approx(2 * 1 / (3 + 2))
+    plain = counts(np.array([[0, 1]]), np.array([[0, 0]]), ["NOUN", "VERB"])
+    assert plain[0].tolist() == [1, 2, 0, 1, 1, 2, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tags": [["O"], ["O", "O", "O"]]}, "another number of labels than of tokens"),
+        ({"tags": [None, None]}, "no value"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path, change, message):
+    frame = pl.DataFrame({"tokens": [["a", "b"], ["c", "d", "e"]], "tags": [["O", "B-X"], ["O", "O", "B-X"]]})
+    frame = frame.with_columns(pl.Series(name, values, dtype=pl.List(pl.String)) for name, values in change.items())
+    with pytest.raises(DeepwrightError) as error:
+        dw.train(pl.concat([frame] * 20), recipe=declared(), out=tmp_path / "model")
+    assert message in str(error.value)
+
+
+def test_labels_need_an_encoder_with_states(tmp_path):
+    recipe = declared()
+    recipe["inputs"]["tokens"]["encoder"] = "bag"
+    with pytest.raises(RecipeError, match="encoder has states"):
+        dw.train(sentences(40), recipe=recipe, out=tmp_path / "model")
+
+
+CONLL = "# a comment\nEU NNP B-ORG\nrejects VBZ O\n\n-DOCSTART- -X- O\n\nPeter NNP B-PER\nBlackburn NNP I-PER\n"
+
+
+def test_conll_is_read(tmp_path):
+    path = tmp_path / "train.conll"
+    path.write_text(CONLL)
+    frame = Source.parse(str(path)).read().frame
+    assert frame.columns == ["tokens", "field2", "tags"]
+    assert frame["tokens"].to_list() == [["EU", "rejects"], ["Peter", "Blackburn"]]
+    assert frame["tags"].to_list() == [["B-ORG", "O"], ["B-PER", "I-PER"]]
+
+
+def test_conllu_has_its_columns_by_name(tmp_path):
+    path = tmp_path / "dev.conllu"
+    line = "{}\t{}\tlemma\t{}\tX\t_\t0\troot\t_\t_\n"
+    path.write_text(
+        "# text = can't go\n"
+        + line.format("1-2", "can't", "_")
+        + line.format(1, "ca", "AUX")
+        + line.format(2, "n't", "PART")
+        + "\n"
+    )
+    table = Source.parse(str(path)).read()
+    assert table.frame["tokens"].to_list() == [["ca", "n't"]]
+    assert table.frame["upos"].to_list() == [["AUX", "PART"]]
+    assert "1 words" in table.notes[-1].text
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [("a O\nb\n", "E225"), ("a O\nb X Y\n", "E225"), ("\n\n", "E206"), ("a\nb\n", "E225"), ("a\tO\n\tO\n", "E225")],
+)
+def test_malformed_conll_is_refused_with_its_line(tmp_path, content, code):
+    path = tmp_path / "bad.conll"
+    path.write_text(content)
+    with pytest.raises(DeepwrightError) as error:
+        Source.parse(str(path)).read()
+    assert error.value.code == code
+    assert "bad.conll" in str(error.value)

@@ -249,8 +249,11 @@ def sentences(count=240, seed=0):
     return pl.DataFrame(rows, schema=["text", "label"], orient="row")
 
 
+SLOW = ["text_cnn", "rnn", "lstm", {"type": "transformer", "width": 32, "depth": 1}]
+
+
 @pytest.mark.parametrize(
-    "encoder", ["bag", "text_cnn", "rnn", "lstm", {"type": "gru", "layers": 2}, {"type": "transformer", "width": 32, "depth": 1}]
+    "encoder", ["bag", {"type": "gru", "layers": 2}, *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW)]
 )
 def test_texts_train_export_and_predict_without_torch(tmp_path, encoder):
     frame = sentences()

@@ -33,6 +33,7 @@ _EMPTY: dict[Dtype, pl.DataType] = {
     "tags": pl.List(pl.String()),
     "series": pl.List(pl.Float64()),
     "sound": pl.Binary(),
+    "words": pl.String(),
 }
 """What a column without any value becomes."""
 
@@ -50,6 +51,7 @@ def cast(
     * ``image``: Binary (a file's bytes), String (its path) or Array(UInt8) of (H, W) or (H, W, C) pixels, unchanged.
     * ``tags``: List(String); texts are split at ``|``, ``;`` or ``,``, whichever the column uses.
     * ``series``: List(Float64), or List(List(Float64)) of places and their channels; texts are split at blanks, ``,`` or ``;``.
+    * ``words``: String, or List(String) where tokens are given.
     * ``sound``: Binary (a file's bytes) or String (its path), unchanged.
 
     Args:
@@ -116,6 +118,12 @@ def _text(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         raise _wrong_dtype(column, "text", where)
     return column.cast(pl.String), None
+
+
+def _words(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
+    if isinstance(column.dtype, pl.List | pl.Array) and not column.dtype.inner.is_nested():
+        return column.cast(pl.List(pl.String)), None
+    return _text(column, where, lenient)
 
 
 def _date(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
@@ -284,4 +292,5 @@ _CASTS: dict[Dtype, Callable[[pl.Series, str, bool], tuple[pl.Series, Note | Non
     "tags": _tags,
     "series": _series,
     "sound": _sound,
+    "words": _words,
 }

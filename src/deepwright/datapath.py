@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from deepwright.clean import CleanState, apply_values, fit_clean
 from deepwright.derive import derive, needed_columns
 from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, nearest
-from deepwright.families import SEQUENCES, Facts, Feature, State, TargetFacts
+from deepwright.families import COUNTED, SEQUENCES, Facts, Feature, State, TargetFacts
 from deepwright.recipe import Recipe
 from deepwright.table import Note, Table, cast, tidy
 
@@ -136,6 +136,14 @@ class DataPath:
         """Encode the outputs of prepared rows as :meth:`Feature.target` does."""
         return {name: feature.target(table.frame[name], self.outputs[name]) for name, feature in self.recipe.outputs.items()}
 
+    def decided(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the values of each output for what left the graph: what is a search, is searched."""
+        found = {}
+        for name, feature in self.recipe.outputs.items():
+            extras = {key: outputs[f"{name}.{key}"] for key in feature.head.extras} if feature.head is not None else {}
+            found[name] = outputs[name] if feature.head is None else feature.head.search(outputs[name], extras)
+        return found
+
     def measured(
         self, outputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]]
     ) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
@@ -143,8 +151,12 @@ class DataPath:
         found: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
         for name, facts in self.target_facts().items():
             output, target = outputs[name], targets[name]
+            feature, state = self.recipe.outputs[name], self.outputs[name]
+            if facts.kind in COUNTED:
+                output = feature.counts(output, target, state)
+                target = np.where(np.isnan(output).any(1), -1, 0)
+                output = np.nan_to_num(output)
             if facts.kind == "number":
-                feature, state = self.recipe.outputs[name], self.outputs[name]
                 values = target.astype(np.float64) * facts.scale + facts.center
                 output, target = (feature.decode(name, part, state)[name].to_numpy() for part in (output, values))
             found[name] = (output, target)
@@ -190,14 +202,31 @@ def lengths(arrays: Mapping[str, Any]) -> dict[str, Any]:
     for key, array in arrays.items():
         kind = key.rpartition(".")[2]
         if kind in SEQUENCES:
-            found[key] = arrays[f"{key.removesuffix(kind)}lengths"] if kind in ("series", "sound") else (array != 0).sum(1)
+            group = key.removesuffix(kind)
+            found[key] = (
+                arrays[f"{group}lengths"] if kind in ("series", "sound") else (_ids(arrays, group, array, kind) != 0).sum(1)
+            )
     return found
+
+
+def _ids(arrays: Mapping[str, Any], group: str, array: Any, kind: str) -> Any:
+    """Return the ids (B, T) whose end is that of an array's sequences: letters end with their tokens."""
+    return arrays[f"{group}tokens"] if kind == "letters" else array
 
 
 def trimmed(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Return a batch with its sequences cut to the longest one among its rows, without copying (NumPy or torch)."""
     cuts = {key: max(1, int(each.max())) for key, each in lengths(arrays).items() if len(each)}
     return {key: array[:, : cuts[key]] if key in cuts else array for key, array in arrays.items()}
+
+
+def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return arrays below each other; sequences of different lengths are padded with -1."""
+    longest = max((part.shape[1] for part in parts if part.ndim > 1), default=0)
+    if any(part.ndim > 1 and part.shape[1] < longest for part in parts):
+        beyond = [[(0, 0), (0, longest - part.shape[1])] + [(0, 0)] * (part.ndim - 2) for part in parts]
+        parts = [np.pad(part, each, constant_values=-1) for part, each in zip(parts, beyond, strict=True)]
+    return np.concatenate(parts)
 
 
 def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
@@ -247,7 +276,33 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
         notes += [note] if note else []
     if problems:
         raise DataError.of(problems)
-    return table.with_frame(pl.DataFrame(columns), *notes)
+    ready = pl.DataFrame(columns)
+    if outputs:
+        _check_tokens(recipe, ready, table.name)
+    return table.with_frame(ready, *notes)
+
+
+def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
+    """Refuse rows with another number of labels than of tokens, where both are given as lists.
+
+    Raises:
+        DataError: E226, with the first ten rows.
+    """
+    given = [key for key in recipe.inputs if frame[key].dtype == pl.List(pl.String) and recipe.inputs[key].dtype == "words"]
+    for label, feature in recipe.outputs.items():
+        of = feature.of or (given[0] if len(given) == 1 else None)
+        if feature.dtype != "words" or of not in given or frame[label].dtype != pl.List(pl.String):
+            continue
+        wrong = (frame[label].list.len() != frame[of].list.len()).fill_null(False).arg_true()
+        if len(wrong):
+            shown = [f"row {row + 1}: {len(frame[of][row])} tokens, {len(frame[label][row])} labels" for row in wrong[:10]]
+            raise DataError(
+                "E226",
+                f"{len(wrong):,} rows have another number of labels than of tokens",
+                where=f"{name}: columns {of} and {label}",
+                got="; ".join(shown),
+                expected="one label for each token",
+            )
 
 
 def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: bool) -> Table:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import polars as pl
+
 from deepwright.errors import DataError, Problem, RecipeError, nearest
 from deepwright.families import Augmentation, Encoder, Feature, Fusion, Head, Optimizer, Schedule, TargetKind
 from deepwright.kinds import Kind, infer, infer_target
@@ -17,12 +19,16 @@ from deepwright.table import Note, Table
 NOT_INPUTS = {"constant": "it holds one value only", "identifier": "its values are unique", "empty": "it holds no value"}
 """Inferred kinds that are left out, and why."""
 
+TOKENS = {"type": "text", "letters": True, "lower": False}
+"""What tokens that are labelled usually are."""
+
 HEADS: dict[TargetKind, str] = {
     "number": "regression",
     "binary": "binary",
     "multiclass": "multiclass",
     "multilabel": "multilabel",
     "ordinal": "ordinal",
+    "labels": "tagging",
 }
 """The usual head of each kind of output."""
 
@@ -63,14 +69,14 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
     for name in table.columns if recipe.data.columns == "all" else ():
         if name in declared or name in left_out:
             continue
-        kind = infer(table.frame[name], name)
+        kind = _beside_labels(recipe, table, name) or infer(table.frame[name], name)
         reason = NOT_INPUTS.get(kind.type) or (
-            None if kind.type in Feature.types() else f"the type {kind.type} is not an input yet"
+            None if kind.type in (*Feature.types(), "tokens") else f"the type {kind.type} is not an input yet"
         )
         if reason:
             notes.append(Note("left_out", f"{name} is not an input: {reason}", column=name))
         else:
-            inputs[name], whys[name] = Feature.parse(kind.type), kind.why
+            inputs[name], whys[name] = Feature.parse(TOKENS if kind.type == "tokens" else kind.type), kind.why
             if kind.note:
                 notes.append(Note("inferred", f"{name} is taken for a {kind.type}: {kind.note}"))
     if not inputs:
@@ -91,6 +97,28 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
     return recipe.replace(data=data, inputs=inputs), tuple(notes), whys
 
 
+def _beside_labels(recipe: Recipe, table: Table, name: str) -> Kind | None:
+    """Tell what a column of lists is where tokens are labelled: the first one holds the tokens, others are further labels."""
+    labels = [key for key, feature in recipe.outputs.items() if feature.type_name() == "labels" and key in table.columns]
+    aligned = [key for key in table.columns if key not in labels and any(_aligned(table, key, label) for label in labels)]
+    if name not in aligned:
+        return None
+    known = [key for key in aligned if key in recipe.inputs]
+    if known or name != next((key for key in aligned if key == "tokens"), aligned[0]):
+        return Kind("further labels", "its lists are as long as the tokens")
+    return Kind("tokens", "its lists are as long as the labels")
+
+
+def _aligned(table: Table, one: str, other: str) -> bool:
+    """Return whether two columns hold lists of the same lengths, and some list holds a value twice, so that it is no set."""
+    lists = [table.frame[name] for name in (one, other)]
+    if any(column.dtype != pl.List(pl.String) for column in lists):
+        return False
+    sizes = [column.list.len() for column in lists]
+    twice = any((column.list.n_unique() < size).any() for column, size in zip(lists, sizes, strict=True))
+    return bool((sizes[0] == sizes[1]).all()) and twice
+
+
 def target_feature(table: Table, name: str) -> tuple[Feature, Kind]:
     """Return the feature that fits an output column, and why.
 
@@ -107,6 +135,8 @@ def target_feature(table: Table, name: str) -> tuple[Feature, Kind]:
             fix="--target COLUMN",
         )
     kind = infer_target(table.frame[name], name)
+    if kind.type == "tags" and any(_aligned(table, other, name) for other in table.columns if other != name):
+        kind = Kind("labels", "lists as long as those of another column")
     if kind.type in ("constant", "empty"):
         raise DataError(
             "E403",
@@ -134,7 +164,8 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
         kinds: What each output turned out to be.
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
-    inputs = _shared({name: _encoded(feature) for name, feature in recipe.inputs.items()})
+    tagged = any(kind == "labels" for kind in kinds.values())
+    inputs = _shared({name: _encoded(feature, tagged=tagged) for name, feature in recipe.inputs.items()})
     outputs = {
         name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
         for name, feature in recipe.outputs.items()
@@ -186,14 +217,14 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
     }
 
 
-def _encoded(feature: Feature) -> Feature:
+def _encoded(feature: Feature, *, tagged: bool) -> Feature:
     """Give an input the encoder of its own that it usually has, if any, and a picture small shifts, which hardly any kind minds.
 
     Flips must be declared.
     """
     update: dict[str, Any] = {}
     if feature.encoder is None and feature.usual_encoder:
-        update["encoder"] = Encoder.parse(feature.usual_encoder)
+        update["encoder"] = Encoder.parse("lstm" if tagged and feature.dtype == "words" else feature.usual_encoder)
     if feature.dtype == "image" and getattr(feature, "augment", ()) is None:
         update["augment"] = (Augmentation.parse("crop"),)
     return feature.model_copy(update=update)

@@ -214,6 +214,7 @@ CODES: Mapping[str, str] = {
     "E223": "What was given is not a table.",
     "E224": "A value is a list of lists or of objects, which no column holds.",
     "E225": "A file of tagged texts is malformed: its lines have different fields, or no token.",
+    "E226": "Rows have another number of labels than of tokens.",
     "E230": "The declared cleaning drops every training row.",
     "E231": "There are too few rows, groups or times for the sides of the split.",
     "E232": "The column that names the sides of the split holds other names than train, validation and test.",

@@ -35,15 +35,22 @@ if TYPE_CHECKING:
 Wire = Literal["table", "image", "tokens", "series", "sound"]
 """What travels from a feature to its encoder: single values in columns, a picture, a text, a series of numbers, or a sound."""
 
-Dtype = Literal["number", "text", "date", "image", "tags", "series", "sound"]
+Dtype = Literal["number", "text", "date", "image", "tags", "series", "sound", "words"]
 """What the data path casts a column to before ``fit`` and ``encode``: Float64, String, Datetime("us"), Binary or String (a
-picture's or sound's bytes or its path), List(String), List(Float64) or List(List(Float64)) of places and channels."""
+picture's or sound's bytes or its path), List(String), List(Float64) or List(List(Float64)) of places and channels; ``words`` is
+String, or List(String) where the tokens of a text are given."""
 
-SEQUENCES = ("tokens", "grams", "series", "sound")
+SEQUENCES = ("tokens", "grams", "letters", "series", "sound")
 """The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end."""
 
-TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal"]
-"""What an output is; it decides the head, the loss, the metrics and the pictures of the report."""
+TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels"]
+"""What an output is; it decides the head, the loss, the metrics and the pictures of the report. ``labels`` are one a token."""
+
+COUNTED = frozenset({"labels"})
+"""The kinds whose metrics are ratios of sums over rows: see :meth:`Feature.counts`."""
+
+Shape = Literal["vector", "sequence"]
+"""What a head reads: one vector of all inputs, (B, D), or a vector for each place of one input, (B, T, D), with a mask."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,8 @@ class TokensFacts:
         grams: The number of ids that runs of several tokens are hashed to, 0 (padding) included; 0: there are none.
         idf: The inverse document frequency of each id of tokens, 1 for what every training text holds; 0 for padding.
         gram_idf: The same of each id of grams.
+        letters: The number of ids of characters, 0 (padding) included, if ``letters`` (B, T, 16) ``uint8`` holds those of each
+            token; 0: there are none.
     """
 
     vocabulary: tuple[str, ...]
@@ -119,6 +128,7 @@ class TokensFacts:
     grams: int = 0
     idf: tuple[float, ...] = ()
     gram_idf: tuple[float, ...] = ()
+    letters: int = 0
 
     @property
     def size(self) -> int:
@@ -303,6 +313,8 @@ class Encoder(Part):
 
     family: ClassVar[str] = "encoders"
     accepts: ClassVar[tuple[Wire, ...]] = ("table",)
+    produces: ClassVar[tuple[Shape, ...]] = ("vector",)
+    """What heads may read of it. One that produces a ``sequence`` has ``states(arrays) -> (B, T, states_width), mask (B, T)``."""
     any_size: ClassVar[bool] = False
     """Whether the module takes pictures of another size than that of the facts, too (``training.resize``)."""
 
@@ -331,14 +343,23 @@ class Loss(Part):
 
 
 class Head(Part):
-    """From the fused vector to an output."""
+    """From the fused vector, or the states of a sequence, to an output."""
 
     family: ClassVar[str] = "heads"
     kinds: ClassVar[tuple[TargetKind, ...]] = ()
+    reads: ClassVar[Shape] = "vector"
+    """What it reads."""
+    extras: ClassVar[tuple[str, ...]] = ()
+    """What else leaves the graph for :meth:`search`, as ``OUTPUT.NAME``."""
 
     def build(self, facts: TargetFacts, loss: Loss | None) -> HeadModule:
         """Build the module; see :class:`deepwright.blocks.contract.HeadModule`."""
         raise NotImplementedError
+
+    def search(self, outputs: NDArray[Any], extras: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the output's values for what left the graph: as they are, unless decoding is a search. Free of torch."""
+        del extras
+        return outputs
 
 
 class State(Spec):
@@ -364,6 +385,8 @@ class Feature(Part):
     """Outputs only: the head; the type's usual one by default."""
     loss: Loss | None = None
     """Outputs only: the loss; the head's usual one by default."""
+    of: str | None = None
+    """Outputs of the tokens of a text only: the input that they belong to; by default the only one of its kind."""
     weight: float = Field(1.0, gt=0)
     """Outputs only: the weight of this output's loss among several."""
 
@@ -389,7 +412,18 @@ class Feature(Part):
         Returns:
             number: float32 (B,), ``(value - center) / scale``, NaN if missing;
             binary, multiclass, ordinal: int32 (B,) class index, -1 if missing or unseen;
-            multilabel: float32 (B, classes) of 0 and 1, NaN rows if missing.
+            multilabel: float32 (B, classes) of 0 and 1, NaN rows if missing;
+            labels: int32 (B, T) class index, -1 behind a row's end, -1 throughout if missing, and where unseen.
+        """
+        raise NotImplementedError
+
+    def counts(self, outputs: NDArray[Any], target: NDArray[Any], state: Any) -> NDArray[np.float64]:
+        """Return what the metrics of a counted kind add up, (B, S), NaN rows where the target is missing.
+
+        Args:
+            outputs: The values as :meth:`Head.search` returned them.
+            target: As :meth:`target` returned it.
+            state: The learnt state.
         """
         raise NotImplementedError
 
@@ -406,6 +440,11 @@ class Feature(Part):
             state: The learnt state.
         """
         raise NotImplementedError
+
+    @property
+    def can_input(self) -> bool:
+        """Whether this type can be an input."""
+        return type(self).encode is not Feature.encode
 
     @property
     def can_output(self) -> bool:

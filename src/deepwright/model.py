@@ -13,7 +13,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
+from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, Raw, SequenceEncoderModule
 from deepwright.blocks.members import output_layer
 from deepwright.blocks.targets import weight
 from deepwright.blocks.views import Views, ViewsName
@@ -33,6 +33,7 @@ class Model(nn.Module):
         weights: The weight of each output's loss.
         uncertainty: Whether the weights are learnt instead (Kendall et al., arXiv 1705.07115): each loss is scaled by
             exp(-s) and s is added.
+        reads: The group whose states an output is made of, for outputs of sequences; others are made of the fused vector.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Model(nn.Module):
         weights: Mapping[str, float],
         *,
         uncertainty: bool = False,
+        reads: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         # Column names may hold characters that module names may not: modules go by position, names by these tuples.
@@ -56,7 +58,13 @@ class Model(nn.Module):
         self.heads = nn.ModuleList(heads.values())
         self.members = max(encoder.members for encoder in encoders.values())
         width = fusion.width if fusion is not None else next(iter(encoders.values())).width
-        self.layers = nn.ModuleList(_output_layer(width, head, self.members) for head in heads.values())
+        self.reads = dict(reads or {})
+        self.layers = nn.ModuleList(
+            _output_layer(cast(SequenceEncoderModule, encoders[self.reads[name]]).states_width, head, 1)
+            if name in self.reads
+            else _output_layer(width, head, self.members)
+            for name, head in heads.items()
+        )
         self.log_variances = nn.Parameter(torch.zeros(len(heads))) if uncertainty else None
 
     def _heads(self) -> Iterator[tuple[str, HeadModule]]:
@@ -79,18 +87,29 @@ class Model(nn.Module):
             if not once or index not in self._encoder[:place]:
                 yield group, cast(EncoderModule, self.encoders[index])
 
-    def forward(self, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return each output's raw prediction, (B, O) or (B, K, O)."""
-        vectors = []
+    def forward(self, arrays: Mapping[str, Tensor]) -> dict[str, Raw]:
+        """Return each output's raw prediction, (B, O) or (B, K, O); of a sequence (B, T, O) and its mask (B, T)."""
+        vectors, states = [], dict[str, tuple[Tensor, Tensor]]()
         for group, encoder in self.grouped():
             prefix = f"{group}."
-            vectors.append(encoder({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}))
-        fused = vectors[0] if self.fusion is None else self.fusion(vectors)
-        return {name: layer(fused) for name, layer in zip(self.outputs, self.layers, strict=True)}
+            own = {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
+            if group in self.reads.values():
+                states[group] = cast(SequenceEncoderModule, encoder).states(own)
+            if len(self.reads) < len(self.outputs):
+                vectors.append(encoder(own))
+        fused = vectors[0] if vectors and self.fusion is None else self.fusion(vectors) if self.fusion is not None else None
+        raw: dict[str, Raw] = {}
+        for name, layer in zip(self.outputs, self.layers, strict=True):
+            if name in self.reads:
+                values, mask = states[self.reads[name]]
+                raw[name] = (layer(values), mask)
+            else:
+                raw[name] = layer(fused)
+        return raw
 
     def loss(
         self,
-        raw: Mapping[str, Tensor],
+        raw: Mapping[str, Raw],
         targets: Mapping[str, Tensor],
         rows: Tensor | None = None,
         *,
@@ -116,7 +135,7 @@ class Model(nn.Module):
                 continue
             counts = weight(target, rows)
             # An unknown target becomes a harmless value first: a NaN would survive a multiplication by zero.
-            safe = target.nan_to_num() if target.is_floating_point() else target.clamp_min(0)
+            safe = target.nan_to_num() if target.is_floating_point() else target.clamp_min(0) if target.ndim == 1 else target
             each = _row_losses(head, raw[name], safe)
             losses[name] = (each * counts).sum() / (counts.sum() if totals is None else totals[name]).clamp_min(1e-12)
         return losses
@@ -136,11 +155,19 @@ class Model(nn.Module):
             terms.append(term)
         return terms[0] if len(terms) == 1 else torch.stack(terms).sum()
 
-    def predict(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return values (B,) in the target's own units or probabilities (B, classes), averaged over the members."""
+    def predict(self, raw: Mapping[str, Raw]) -> dict[str, Tensor]:
+        """Return values (B,) in the target's own units or probabilities (B, classes), averaged over the members.
+
+        Of a sequence: what its head's search starts from, (B, T, O), and the head's extras, as ``OUTPUT.NAME``.
+        """
         predictions = {}
         for name, head in self._heads():
-            prediction = raw[name].float()
+            given = raw[name]
+            if isinstance(given, tuple):
+                predictions[name] = head.outputs(given)
+                predictions |= {f"{name}.{key}": value for key, value in head.extras().items()}
+                continue
+            prediction = given.float()
             flat = prediction.flatten(0, -2)
             values = head.outputs(flat.squeeze(1) if head.size == 1 else flat)
             if prediction.ndim == 3:
@@ -182,11 +209,46 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
             )
         heads[name] = feature.head.build(target, feature.loss)
     weights = {name: feature.weight for name, feature in recipe.outputs.items()}
-    return Model(encoders, fusion, heads, weights, uncertainty=recipe.training.multitask == "uncertainty")
+    reads = _reads(recipe, facts)
+    return Model(encoders, fusion, heads, weights, uncertainty=recipe.training.multitask == "uncertainty", reads=reads)
 
 
-def _row_losses(head: HeadModule, raw: Tensor, target: Tensor) -> Tensor:
+def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
+    """Return the input that each output of a sequence is made of.
+
+    Raises:
+        RecipeError: There is none, or several, or its encoder has no states (E108).
+    """
+    found, problems = {}, []
+    for name, feature in recipe.outputs.items():
+        if feature.head is None or feature.head.reads != "sequence":
+            continue
+        able = [
+            group for group in facts if group != TABULAR and "sequence" in getattr(recipe.inputs[group].encoder, "produces", ())
+        ]
+        chosen = [group for group in able if feature.of in (None, group)]
+        if len(chosen) == 1:
+            found[name] = chosen[0]
+            continue
+        problems.append(
+            Problem(
+                "E108",
+                f"the output {name} has a value for each place of an input, and "
+                + ("there is no such input" if not chosen else "there are several"),
+                where=f"outputs.{name}.of",
+                got=", ".join(able) or ", ".join(f"{group}: {recipe.inputs[group].encoder}" for group in facts if group != TABULAR),
+                expected="one input whose encoder has states, such as lstm, gru or transformer",
+            )
+        )
+    if problems:
+        raise RecipeError.of(problems)
+    return found
+
+
+def _row_losses(head: HeadModule, raw: Raw, target: Tensor) -> Tensor:
     """Return the loss of each row (B,), its members' losses averaged."""
+    if isinstance(raw, tuple):
+        return head.loss(raw, target)
     if raw.ndim == 3:
         target = target.repeat_interleave(raw.shape[1], dim=0)
     flat = raw.flatten(0, -2).float()

@@ -443,7 +443,9 @@ def _part_keys(value: Any, loc: Iterable[int | str]) -> list[str]:
 def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
     """Find what no field alone can see."""
     for name, feature in recipe.inputs.items():
-        for key in ("head", "loss"):
+        if not feature.can_input:
+            yield Problem("E106", f"the type {feature.type_name()} cannot be an input", f"{where}: inputs.{name}")
+        for key in ("head", "loss", "of"):
             if getattr(feature, key) is not None:
                 yield Problem("E106", f"{key} belongs to an output, and {name} is an input", f"{where}: inputs.{name}.{key}")
     for name, feature in recipe.outputs.items():

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.bundle import Bundle
-from deepwright.datapath import Arrays, DataPath, lengths, rows_at_once, tidied, trimmed
+from deepwright.datapath import Arrays, DataPath, joined, lengths, rows_at_once, tidied, trimmed
 from deepwright.errors import BundleError, DataError
 from deepwright.progress import Event, Listener, silent
 from deepwright.table import Table
@@ -118,16 +118,19 @@ def run_in_chunks(
             if len(ready) > CHUNK:
                 listener(Event("predict", f"{first + done:,} of {len(ready):,} rows", (first + done) / len(ready)))
 
-        for name, values in run_rows(backend, arrays, len(part), tell).items():
+        for name, values in run_rows(backend, data, arrays, len(part), tell).items():
             collected.setdefault(name, []).append(values)
-    return {name: np.concatenate(parts) for name, parts in collected.items()}
+    return {name: joined(parts) for name, parts in collected.items()}
 
 
-def run_rows(backend: Backend, arrays: Arrays, rows: int, tell: Callable[[int], None] = lambda done: None) -> Outputs:
-    """Run the graph on encoded rows, in chunks that fit into memory, and return its outputs in the rows' order.
+def run_rows(
+    backend: Backend, data: DataPath, arrays: Arrays, rows: int, tell: Callable[[int], None] = lambda done: None
+) -> Outputs:
+    """Run the graph on encoded rows, in chunks that fit into memory, and return the outputs' values in the rows' order.
 
     Args:
         backend: What computes.
+        data: What knows how an output is searched.
         arrays: Encoded rows.
         rows: How many they are.
         tell: Hears how many are done.
@@ -136,12 +139,12 @@ def run_rows(backend: Backend, arrays: Arrays, rows: int, tell: Callable[[int], 
     done, places = 0, []
     for chosen, chunk in _chunks(arrays, rows):
         places.append(chosen)
-        for name, values in backend.run(chunk).items():
+        for name, values in data.decided(backend.run(chunk)).items():
             collected.setdefault(name, []).append(values)
         done += len(chosen)
         tell(done)
     back = np.argsort(np.concatenate(places), kind="stable")
-    return {name: np.concatenate(parts)[back] for name, parts in collected.items()}
+    return {name: joined(parts)[back] for name, parts in collected.items()}
 
 
 def _chunks(arrays: Arrays, rows: int) -> Iterator[tuple[NDArray[np.int64], Arrays]]:

@@ -95,3 +95,51 @@ def viterbi(emissions: Floats, lengths: Ids, transitions: Floats, first: Floats)
         best[there, place] = label[there]
         label = np.where(there, pointers[np.arange(rows), place, label], label)
     return best
+
+
+def types(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return what is found: the types of spans in IOB2, else the labels themselves."""
+    return tuple(sorted({label.partition("-")[2] for label in labels if label != "O"}) if is_iob2(labels) else labels)
+
+
+def counts(outputs: NDArray[np.integer], target: NDArray[np.integer], labels: Sequence[str]) -> NDArray[np.float64]:
+    """Return what a row's labels count for, (B, 3 + 3 K); NaN rows where no token has a known label.
+
+    The columns are the tokens labelled rightly, the tokens, whether all of them are right, and for each of the K :func:`types` how
+    many were found rightly, were found, and are there. A token without a known label counts for nothing and is as good as ``O``;
+    one that was not labelled, since its text was cut, is wrong.
+
+    Args:
+        outputs: (B, T) the labels found, -1 behind the end.
+        target: (B, U) the true labels, -1 behind the end or unknown.
+        labels: The labels' names.
+    """
+    kinds = types(labels)
+    place = {kind: index for index, kind in enumerate(kinds)}
+    found = np.zeros((len(target), 3 + 3 * len(kinds)))
+    marked = is_iob2(labels)
+    for row, (given, true) in enumerate(zip(outputs, target, strict=True)):
+        size = int(np.flatnonzero(true >= 0).max(initial=-1)) + 1
+        if not size:
+            found[row] = np.nan
+            continue
+        ours, theirs = np.full(size, -1), true[:size]
+        ours[: min(size, len(given))] = given[:size]
+        known = theirs >= 0
+        right = (ours == theirs) & known
+        found[row, :3] = right.sum(), known.sum(), right.sum() == known.sum()
+        one, other = (_things(ids, labels, marked=marked) for ids in (ours, theirs))
+        for kind, *_ in one & other:
+            found[row, 3 + 3 * place[kind]] += 1
+        for kind, *_ in one:
+            found[row, 4 + 3 * place[kind]] += 1
+        for kind, *_ in other:
+            found[row, 5 + 3 * place[kind]] += 1
+    return found
+
+
+def _things(ids: NDArray[np.integer], labels: Sequence[str], *, marked: bool) -> set[Span]:
+    """Return what is found in a row: its spans, or every token where labels are plain."""
+    if marked:
+        return set(spans([labels[i] if i >= 0 else "O" for i in ids]))
+    return {Span(labels[i], place, place + 1) for place, i in enumerate(ids) if i >= 0}

@@ -28,6 +28,11 @@ PADDING, UNKNOWN = 0, 1
 SPECIAL = ("<pad>", "<unk>")
 """Their names; the known tokens follow."""
 
+LETTERS = 16
+"""Characters of a token that are told."""
+MOST_LETTERS = 254
+"""The most characters that are known: an id is a byte."""
+
 _SYLLABLES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}"
 _WORDS = rf"[{_SYLLABLES}]|[\p{{L}}\p{{M}}\p{{N}}_--[{_SYLLABLES}]]+(?:['’][\p{{L}}]+)?|[^\s\p{{L}}\p{{M}}\p{{N}}_]"
 _LONGEST = 100_000
@@ -51,6 +56,12 @@ def split_words(texts: pl.Series) -> pl.Series:
 def split_characters(texts: pl.Series) -> pl.Series:
     """Return the characters of each text, List(String); runs of blanks are one blank."""
     return texts.str.replace_all(r"\s+", " ").str.strip_chars().str.split("").list.eval(pl.element().filter(pl.element() != ""))
+
+
+def normalized_tokens(pieces: pl.Series, *, lower: bool) -> pl.Series:
+    """Return given tokens, List(String), in the form of :func:`normalized`; a missing one is an unknown one."""
+    token = pl.element().fill_null("").str.slice(0, _LONGEST_TOKEN).str.normalize("NFKC")
+    return pieces.list.eval(token.str.to_lowercase() if lower else token)
 
 
 def vocabulary(pieces: pl.Series, *, size: int, min_count: int) -> tuple[str, ...]:
@@ -95,6 +106,16 @@ def padded(flat: Ids, counts: NDArray[np.int64], length: int, keep: Keep = "star
         flat, place = flat[~gone], place[~gone]
     rows[np.repeat(np.arange(len(counts)), np.minimum(counts, length)), place] = flat
     return rows
+
+
+def letter_table(tokens: pl.Series, letters: Sequence[str]) -> NDArray[np.uint8]:
+    """Return the ids of the first :data:`LETTERS` characters of tokens, (N, 16): 0 padding, 1 unknown, 2… known."""
+    index = {letter: number for number, letter in enumerate(letters, len(SPECIAL))}
+    table = np.zeros((len(tokens), LETTERS), np.uint8)
+    for row, token in enumerate(tokens.to_list()):
+        ids = [index.get(letter, UNKNOWN) for letter in (token or "")[:LETTERS]]
+        table[row, : len(ids)] = ids
+    return table
 
 
 def grams(tokens: Ids, longest: int, buckets: int) -> Ids:

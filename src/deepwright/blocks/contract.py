@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
-RowLoss = Callable[[Tensor, Tensor], Tensor]
+Raw = Tensor | tuple[Tensor, Tensor]
+"""What a head predicts from before any link function: (B, O), or of a sequence (B, T, O) and its mask (B, T)."""
+
+RowLoss = Callable[[Any, Tensor], Tensor]
 """``loss(raw, target) -> (B,)``: one loss a row."""
 
 
@@ -18,6 +22,16 @@ class EncoderModule(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Encode a batch."""
+        raise NotImplementedError
+
+
+class SequenceEncoderModule(EncoderModule):
+    """An encoder that has a vector for each place of its input, too."""
+
+    states_width: int
+
+    def states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return a vector for every place, (B, T, states_width), and the mask (B, T)."""
         raise NotImplementedError
 
 
@@ -34,6 +48,8 @@ class FusionModule(nn.Module):
 class HeadModule(nn.Module):
     """What turns raw predictions into a loss and into what leaves the graph. The assembler makes the output layer.
 
+    For a head that reads a sequence, raw is ``(values (B, T, size), mask (B, T))``, and so is what ``loss`` and ``outputs`` get.
+
     ``size`` is the width of the raw prediction (1 is squeezed away: raw is (B,) then). ``initial_bias`` (size,), if any, is where
     the bias of the output layer starts: at what the class shares alone predict, so that training need not find them first.
     """
@@ -42,6 +58,10 @@ class HeadModule(nn.Module):
     loss: RowLoss
     initial_bias: Tensor | None = None
 
-    def outputs(self, raw: Tensor) -> Tensor:
+    def extras(self) -> dict[str, Tensor]:
+        """Return what else leaves the graph, the same for all rows; see :attr:`deepwright.families.Head.extras`."""
+        return {}
+
+    def outputs(self, raw: Any) -> Tensor:
         """Return values (B,) in the target's own units, or probabilities (B, classes); members are averaged afterwards."""
         raise NotImplementedError

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from deepwright.blocks.contract import HeadModule, RowLoss
+from deepwright.blocks.crf import LinearChain
 from deepwright.errors import Problem, RecipeError
 from deepwright.families import Head, Loss, TargetFacts
+from deepwright.tagging import allowed
 
 
 def head_loss(head: Head, facts: TargetFacts, loss: Loss | None, usual: str) -> RowLoss:
@@ -36,6 +39,19 @@ def head_loss(head: Head, facts: TargetFacts, loss: Loss | None, usual: str) -> 
     if found := [problem for problem in problems if problem is not None]:
         raise RecipeError.of(found)
     return chosen.build(facts)
+
+
+def expect_no_loss(head: Head, facts: TargetFacts, loss: Loss | None) -> None:
+    """Refuse an output that a head with a loss of its own does not fit, or a declared loss.
+
+    Raises:
+        RecipeError: E108.
+    """
+    if facts.kind not in head.kinds:
+        raise RecipeError.of([_misfit("head", head, f"outputs.{facts.name}", facts, Head.all())])
+    if loss is not None:
+        message = f"the head {head.type_name()} has a loss of its own"
+        raise RecipeError("E108", message, where=f"outputs.{facts.name}.loss", fix="leave the loss out")
 
 
 def _misfit(
@@ -175,3 +191,53 @@ class OrdinalHead(HeadModule):
         least = above.unsqueeze(-2).masked_fill(self.later, 1.0).amin(-1)
         one, zero = torch.ones_like(least[..., :1]), torch.zeros_like(least[..., :1])
         return torch.cat([one, least], -1) - torch.cat([least, zero], -1)
+
+
+class TaggingHead(HeadModule):
+    """A label for each place of a sequence.
+
+    Args:
+        labels: Their names.
+        chained: Whether the scores of labels that follow each other are learnt.
+    """
+
+    def __init__(self, labels: Sequence[str], *, chained: bool = True) -> None:
+        super().__init__()
+        self.size = len(labels)
+        follow, begin = (torch.from_numpy(each) for each in allowed(labels))
+        self.chain = LinearChain(follow, begin)
+        self.chained = chained
+        if not chained:
+            self.chain.requires_grad_(requires_grad=False)
+
+    def loss(self, raw: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+        """Return -log p of each row's labels over their number, (B,).
+
+        Args:
+            raw: (B, T, K) scores and the mask (B, T).
+            target: (B, U) labels, -1 behind the end or unknown, where any label is as good.
+        """
+        values, mask = raw
+        target = target[:, : values.shape[1]]
+        if target.shape[1] < values.shape[1]:
+            target = F.pad(target, (0, values.shape[1] - target.shape[1]), value=-1)
+        known = mask & (target >= 0)
+        count = known.sum(1).clamp_min(1)
+        if not self.chained:
+            each = F.cross_entropy(values.float().transpose(1, 2), target.clamp_min(-1), ignore_index=-1, reduction="none")
+            return (each * known).sum(1) / count
+        # The chain ends at the last known label; an unknown one between others takes the label of the highest score.
+        place = torch.arange(values.shape[1], device=values.device)
+        end = torch.where(known, place, -1).amax(1, keepdim=True)
+        labels = torch.where(known, target, values.argmax(2))
+        return self.chain(values, labels, place <= end) / count
+
+    def extras(self) -> dict[str, Tensor]:
+        """Return the scores of labels that follow each other."""
+        transitions, first = self.chain.scores()
+        return {"transitions": transitions, "first": first}
+
+    def outputs(self, raw: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the scores (B, T, K), NaN behind a row's end."""
+        values, mask = raw
+        return values.float().masked_fill(~mask.unsqueeze(2), torch.nan)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from deepwright.blocks.contract import EncoderModule
+from deepwright.blocks.contract import SequenceEncoderModule
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.sequencing import PoolName
 from deepwright.blocks.spectrogram import LogMel
@@ -55,9 +55,10 @@ class TokenInput(SequenceInput):
         self.embedding = nn.Embedding(facts.size, width, padding_idx=0)
         with torch.no_grad():
             self.embedding.weight.mul_(0.1)  # of a standard deviation of 0.1, as word vectors have
+        self.letters = LetterWords(facts.letters) if facts.letters else None
         self.dropout = Dropout(dropout)
         self.unknown = unknown
-        self.width = width
+        self.width = width + (self.letters.width if self.letters is not None else 0)
 
     def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return (B, T, width) and the mask."""
@@ -65,7 +66,34 @@ class TokenInput(SequenceInput):
         mask = tokens != 0
         if self.training and self.unknown:
             tokens = tokens.masked_fill(mask & (torch.rand(tokens.shape, device=tokens.device) < self.unknown), 1)
-        return self.dropout(self.embedding(tokens)), mask
+        x = self.embedding(tokens)
+        if self.letters is not None:
+            x = torch.cat([x, self.letters(inputs["letters"]) * mask.unsqueeze(-1)], -1)
+        return self.dropout(x), mask
+
+
+class LetterWords(nn.Module):
+    """A vector for each token from its characters, (B, T, 16) → (B, T, width).
+
+    Convolutions over windows of three, and their maximum (Chiu & Nichols 2016, arXiv 1511.08308).
+
+    Args:
+        letters: The number of ids of characters.
+        width: The width of the vector.
+        embedding: The width of a character's embedding.
+    """
+
+    def __init__(self, letters: int, width: int = 50, embedding: int = 24) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(letters, embedding, padding_idx=0)
+        self.convolution = nn.Conv1d(embedding, width, 3, padding=1)
+        self.width = width
+
+    def forward(self, letters: Tensor) -> Tensor:
+        """Read the characters of each token."""
+        rows, places, count = letters.shape
+        embedded = self.embedding(letters.int()).view(rows * places, count, -1)
+        return self.convolution(embedded.transpose(1, 2)).amax(2).view(rows, places, -1)
 
 
 class SeriesInput(SequenceInput):
@@ -173,7 +201,7 @@ class SequencePool(nn.Module):
         return last.masked_fill(~some, 0.0)
 
 
-class SequencePipeline(EncoderModule):
+class SequencePipeline(SequenceEncoderModule):
     """``dropout(pool(body(entrance(inputs))))``: the arrays of the wire to (B, width).
 
     Args:
@@ -182,22 +210,36 @@ class SequencePipeline(EncoderModule):
         pool: From a sequence and its mask to a vector.
         width: The width of the vector.
         dropout: The fraction of the vector's values dropped in training.
+        states_width: D, if it differs from ``width``.
     """
 
-    def __init__(self, entrance: SequenceInput, body: nn.Module, pool: nn.Module, width: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        entrance: SequenceInput,
+        body: nn.Module,
+        pool: nn.Module,
+        width: int,
+        dropout: float = 0.0,
+        states_width: int | None = None,
+    ) -> None:
         super().__init__()
         self.entrance = entrance
         self.body = body
         self.pool = pool
         self.dropout = Dropout(dropout)
         self.width = width
+        self.states_width = states_width or width
 
     def states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return a vector for every place, (B, T, D), and the mask."""
-        x, mask = self.entrance(inputs)
-        return self.body(x, mask), mask
+        x, mask = self._read(inputs)
+        return self.dropout(x), mask
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Encode a batch."""
-        vector: Tensor = self.dropout(self.pool(*self.states(inputs)))
+        vector: Tensor = self.dropout(self.pool(*self._read(inputs)))
         return vector
+
+    def _read(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        x, mask = self.entrance(inputs)
+        return self.body(x, mask), mask

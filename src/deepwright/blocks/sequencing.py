@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from deepwright.families import Encoder, Facts, Wire
+from deepwright.families import Encoder, Facts, Shape, Wire
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule
@@ -27,6 +27,7 @@ class SequenceEncoder(Encoder):
     """From a text, a series or a sound, which is read as frames of its log-mel spectrogram, to a vector."""
 
     accepts: ClassVar[tuple[Wire, ...]] = ("tokens", "series", "sound")
+    produces: ClassVar[tuple[Shape, ...]] = ("vector", "sequence")
 
     embedding: int = Field(128, ge=1)
     """Texts: the width of a token's embedding."""

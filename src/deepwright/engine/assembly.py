@@ -96,12 +96,20 @@ def assemble(
         parts=min(training.accumulate or 1, _rows_each(sampler.size, world)),
         world=world,
     )
+    if model.reads and world.size > 1:
+        raise RecipeError(
+            "E106",
+            "outputs of sequences train in one process only",
+            where="outputs." + next(iter(model.reads)),
+            got=f"{world.size} processes",
+        )
     average = training.average.build() if training.average is not None else None
     rates = Rates(model, model.parts(), training.rates)
     if training.gradient_checkpointing:
         for group, _ in model.grouped(once=True):
             recompute(model.parts()[group])
-    return Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None), rates
+    task = Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None, decided=data.decided)
+    return task, rates
 
 
 def _say_complete(model: Model, rows: Rows) -> None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from torch import Tensor
 
 from deepwright.batches import Batch, Rows, seeded
 from deepwright.blocks.averaging import Averager, swap
+from deepwright.blocks.contract import Raw
 from deepwright.blocks.optimization import advance
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.targets import weight
+from deepwright.datapath import joined
 from deepwright.engine.feed import Feed
 from deepwright.engine.parallel import ALONE, World, power_sum
 from deepwright.errors import Problem, TrainingError
@@ -107,6 +110,7 @@ class Task:
         explain: Says why the loss of a step (from 1), at a learning rate, is not finite.
         world: The processes that train together.
         exchange: Sums the gradients, and the loss that it takes and returns, over them.
+        decided: From what leaves the graph to the outputs' values.
     """
 
     model: Model
@@ -114,12 +118,13 @@ class Task:
     validation: Rows
     score: Score
     settings: Settings
-    forward: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    forward: Callable[[Mapping[str, Tensor]], dict[str, Raw]]
     average: Averager | None = None
     rates: Rates | None = None
     explain: Callable[[int, float], Problem] = unexplained
     world: World = ALONE
     exchange: Callable[[Tensor], Tensor] | None = None
+    decided: Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]] = dict
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -278,7 +283,7 @@ def predictions(task: Task, rows: Rows) -> dict[str, NDArray[np.float32]]:
     """Return the values or probabilities of all rows, as they will leave the exported graph."""
     model, settings, world = task.model, task.settings, task.world
     model.eval()
-    collected: dict[str, list[Tensor]] = {}
+    collected: dict[str, list[NDArray[Any]]] = {}
     # Every process predicts as many rows; the last ones overlap where the rows do not divide.
     count = -(-len(rows) // world.size)
     starts = [min(rank * count, len(rows) - count) for rank in range(world.size)]
@@ -287,15 +292,19 @@ def predictions(task: Task, rows: Rows) -> dict[str, NDArray[np.float32]]:
         for batch in rows.slices(settings.evaluation_batch, start, start + count):
             with autocast(batch, settings.precision):
                 raw = model(batch.arrays)
-            for name, values in model.predict(raw).items():
-                collected.setdefault(name, []).append(values.cpu())
-    mine = {name: torch.cat(parts) for name, parts in collected.items()}
+            left = {name: values.cpu().numpy() for name, values in model.predict(raw).items()}
+            for name, values in task.decided(left).items():
+                collected.setdefault(name, []).append(values)
+    mine = {name: joined(parts) for name, parts in collected.items()}
     if world.size == 1:
-        return {name: values.numpy() for name, values in mine.items()}
+        return mine
     ends = [*starts[1:], len(rows)]
     return {
         name: np.concatenate(
-            [part.numpy()[: end - start] for part, start, end in zip(world.gather(values), starts, ends, strict=True)]
+            [
+                part.numpy()[: end - start]
+                for part, start, end in zip(world.gather(torch.from_numpy(values)), starts, ends, strict=True)
+            ]
         )
         for name, values in mine.items()
     }

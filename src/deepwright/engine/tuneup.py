@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deepwright.blocks.contract import Raw
 from deepwright.blocks.image import ImageInput
 from deepwright.engine.loop import Task, backward
 from deepwright.errors import RecipeError
@@ -227,7 +228,7 @@ def apply(task: Task, choice: Choice) -> None:
     task.forward = _compiled(task.model, fixed=task.feed.rows.lengths is None) if choice.compile else task.model
 
 
-def _compiled(model: nn.Module, *, fixed: bool) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
+def _compiled(model: nn.Module, *, fixed: bool) -> Callable[[Mapping[str, Tensor]], dict[str, Raw]]:
     """Return the model's forward pass, compiled at the first call; where that cannot be done, the call says so (E106).
 
     Args:
@@ -238,9 +239,9 @@ def _compiled(model: nn.Module, *, fixed: bool) -> Callable[[Mapping[str, Tensor
 
     forward = torch.compile(model, dynamic=False if fixed else None)
 
-    def call(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def call(arrays: Mapping[str, Tensor]) -> dict[str, Raw]:
         try:
-            result: dict[str, Tensor] = forward(arrays)
+            result: dict[str, Raw] = forward(arrays)
         except TorchDynamoException as error:
             raise RecipeError(
                 "E106",

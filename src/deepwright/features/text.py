@@ -31,6 +31,8 @@ class TextState(State):
     """The inverse document frequencies of all ids of tokens; see :func:`deepwright.words.idf_codes`."""
     gram_idf: str = ""
     """Those of runs of tokens, if there are any."""
+    letters: tuple[str, ...] = ()
+    """The known characters of tokens, if they are inputs."""
     tokenizer: str = ""
     """Subwords only: the tokenizer, in the format of the tokenizers library."""
 
@@ -45,10 +47,10 @@ class Text(Feature):
 
     Texts are brought to Unicode's form NFKC first. Tokens that training saw fewer than ``min_count`` times share one id; a missing
     and an empty text are the same: no token at all. Chinese and other scripts that put no blanks between words are split into
-    characters by ``word`` already.
+    characters by ``word`` already. A column of lists holds texts whose tokens are given; of longer ones the start stays.
     """
 
-    dtype: ClassVar[Dtype] = "text"
+    dtype: ClassVar[Dtype] = "words"
     state: ClassVar[type[State]] = TextState
     usual_encoder: ClassVar[str] = "bag"
 
@@ -67,6 +69,8 @@ class Text(Feature):
     """What stays of a longer text: its start, its end, or the halves of both (arXiv 1905.05583)."""
     ngrams: int = Field(1, ge=1, le=5)
     """Runs of up to so many tokens are inputs, too, for the encoder ``bag``."""
+    letters: bool = False
+    """Whether the characters of each token are inputs, too, which tell what an unknown word is like; for networks over words."""
     buckets: int = Field(2**18, ge=1, le=2**24)
     """The ids that those runs are hashed to."""
 
@@ -79,48 +83,80 @@ class Text(Feature):
         known = column.drop_nulls()
         if known.is_empty():
             raise no_values(column, "text")
-        texts = words.normalized(known, lower=self.lower)
-        if self.tokens in ("word", "char"):
-            pieces = self._split(texts)
+        given = known.dtype == pl.List(pl.String)
+        letters: tuple[str, ...] = ()
+        if self.letters:
+            characters = words.split_characters(self._split(known, lower=False).explode().drop_nulls())
+            letters = words.vocabulary(characters, size=words.MOST_LETTERS, min_count=1)
+        if given or self.tokens in ("word", "char"):
+            pieces = self._split(known, lower=self.lower)
             tokens, tokenizer = words.vocabulary(pieces, size=self.max_size, min_count=self.min_count), ""
             flat, counts = words.look_up(pieces, words.index_of(tokens))
         else:
+            texts = words.normalized(known, lower=self.lower)
             tokenizer = words.train_subwords(texts.to_list(), self.tokens, self.max_size, self.min_count)
             table = words.subwords(tokenizer).get_vocab()
             tokens = tuple(sorted(table, key=lambda token: table[token])[len(words.SPECIAL) :])
             flat, counts = words.split_subwords(tokenizer, texts.to_list())
         length = self.max_length or min(_MOST, int(np.quantile(counts, _COVERED, method="higher")))
-        ids = words.padded(flat, counts, max(1, length), self.keep)
+        ids = words.padded(flat, counts, max(1, length), "start" if given else self.keep)
         seen = words.document_frequencies(ids, len(words.SPECIAL) + len(tokens))
         gram_idf = ""
         if self.ngrams > 1:
             runs = words.document_frequencies(words.grams(ids, self.ngrams, self.buckets), self.buckets + 1)
             gram_idf = words.idf_codes(runs, len(known))
         return TextState(
-            tokens=tokens, length=max(1, length), idf=words.idf_codes(seen, len(known)), gram_idf=gram_idf, tokenizer=tokenizer
+            tokens=tokens,
+            length=max(1, length),
+            idf=words.idf_codes(seen, len(known)),
+            gram_idf=gram_idf,
+            letters=letters,
+            tokenizer=tokenizer,
         )
 
-    def _split(self, texts: pl.Series) -> pl.Series:
-        return words.split_words(texts) if self.tokens == "word" else words.split_characters(texts)
+    def _split(self, column: pl.Series, *, lower: bool) -> pl.Series:
+        """Return the tokens of each text, List(String)."""
+        if column.dtype == pl.List(pl.String):
+            return words.normalized_tokens(column, lower=lower)
+        texts = words.normalized(column, lower=lower)
+        return words.split_characters(texts) if self.tokens == "char" else words.split_words(texts)
 
     def encode(self, column: pl.Series, state: TextState) -> dict[str, NDArray[np.generic]]:
-        """Return ``tokens`` (B, T), and ``grams`` (B, (ngrams - 1) T) if there are any."""
-        texts = words.normalized(column, lower=self.lower)
-        if state.tokenizer:
+        """Return ``tokens`` (B, T), and as declared ``grams`` (B, (ngrams - 1) T) and ``letters`` (B, T, 16).
+
+        Raises:
+            MissingExtra: The library of subwords is not installed (E601).
+        """
+        keep: words.Keep = "start" if column.dtype == pl.List(pl.String) else self.keep
+        if state.tokenizer and column.dtype == pl.String:
+            texts = words.normalized(column, lower=self.lower)
             flat, counts = words.split_subwords(state.tokenizer, texts.fill_null("").to_list())
         else:
-            flat, counts = words.look_up(self._split(texts), state.index)
-        tokens = words.padded(flat, counts, state.length, self.keep)
-        return (
-            {"tokens": tokens} if self.ngrams == 1 else {"tokens": tokens, "grams": words.grams(tokens, self.ngrams, self.buckets)}
-        )
+            flat, counts = words.look_up(self._split(column, lower=self.lower), state.index)
+        arrays: dict[str, NDArray[np.generic]] = {"tokens": words.padded(flat, counts, state.length, keep)}
+        if self.ngrams > 1:
+            arrays["grams"] = words.grams(arrays["tokens"].astype(np.int32), self.ngrams, self.buckets)
+        if self.letters:
+            arrays["letters"] = self._letters(column, state, counts, keep)
+        return arrays
+
+    def _letters(self, column: pl.Series, state: TextState, counts: NDArray[np.int64], keep: words.Keep) -> NDArray[np.uint8]:
+        """Return the characters of each token, (B, T, 16)."""
+        pieces = self._split(column, lower=False)
+        distinct = pieces.explode().drop_nulls().unique(maintain_order=True)
+        index = pl.DataFrame({"token": distinct, "id": pl.Series(np.arange(1, len(distinct) + 1), dtype=pl.Int32)})
+        flat, _ = words.look_up(pieces, index)
+        table = np.concatenate([np.zeros((1, words.LETTERS), np.uint8), words.letter_table(distinct, state.letters)])
+        found: NDArray[np.uint8] = table[words.padded(flat, counts, state.length, keep)]
+        return found
 
     def facts(self, name: str, state: TextState) -> Facts:
         """Return the text's facts."""
         vocabulary, idf = (*words.SPECIAL, *state.tokens), words.idf_of(state.idf)
-        if self.ngrams == 1:
-            return Facts(name, tokens=TokensFacts(vocabulary, state.length, 0, idf))
-        return Facts(name, tokens=TokensFacts(vocabulary, state.length, self.buckets + 1, idf, words.idf_of(state.gram_idf)))
+        grams = self.buckets + 1 if self.ngrams > 1 else 0
+        gram_idf = words.idf_of(state.gram_idf) if grams else ()
+        letters = len(words.SPECIAL) + len(state.letters) if self.letters else 0
+        return Facts(name, tokens=TokensFacts(vocabulary, state.length, grams, idf, gram_idf, letters))
 
     @classmethod
     def columns(cls) -> dict[str, list[Any]]:

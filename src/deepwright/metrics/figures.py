@@ -167,6 +167,27 @@ def class_rows(rows: Rows, labels: Sequence[str]) -> tuple[ClassRow, ...]:
     )
 
 
+def span_rows(rows: Rows, types: Sequence[str]) -> tuple[ClassRow, ...]:
+    """Return how each type of span fares."""
+    sums = rows.outputs[:, 3:].sum(0).reshape(-1, 3)
+
+    def ratio(above: float, below: float) -> float | None:
+        return float(above / below) if below else None
+
+    return tuple(
+        ClassRow(
+            label=kind,
+            rows=int(there),
+            predicted=int(found),
+            precision=ratio(right, found),
+            recall=ratio(right, there),
+            f1=ratio(2 * right, found + there),
+            roc_auc=None,
+        )
+        for kind, (right, found, there) in zip(types, sums, strict=True)
+    )
+
+
 def confusion(rows: Rows, labels: Sequence[str]) -> tuple[tuple[tuple[int, ...], ...], tuple[Confusion, ...]]:
     """Return the matrix of true (row) and decided (column) classes, empty above 50 classes, and the 20 commonest mistakes."""
     cell, counts = np.unique(rows.target * rows.classes + rows.predicted, return_counts=True)
@@ -216,6 +237,9 @@ def worst(rows: Rows, size: int) -> tuple[int, ...]:
     """Return the positions, among the rows that were given, of the largest errors or the most confident mistakes, worst first."""
     if rows.kind == "number":
         badness, wrong = np.abs(rows.error), rows.error != 0
+    elif rows.kind == "labels":
+        badness = rows.outputs[:, 1] - rows.outputs[:, 0]
+        wrong = badness > 0
     elif rows.kind == "multilabel":
         right = np.where(rows.target, rows.outputs, 1 - rows.outputs)
         badness, wrong = -np.log(np.clip(right, rows.eps, 1)).sum(1), ~rows.correct

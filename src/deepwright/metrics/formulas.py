@@ -127,6 +127,41 @@ def accuracy(s: Sample) -> Floats:
     return s.mean(s.rows.correct)
 
 
+def span_f1(s: Sample) -> Floats:
+    """Return 2 right / (found + there) over all spans."""
+    right, found, there = _spans(s)
+    return _ratio(2 * right, found + there)
+
+
+def span_precision(s: Sample) -> Floats:
+    """Return right / found."""
+    right, found, _ = _spans(s)
+    return _ratio(right, found)
+
+
+def span_recall(s: Sample) -> Floats:
+    """Return right / there."""
+    right, _, there = _spans(s)
+    return _ratio(right, there)
+
+
+def _spans(s: Sample) -> tuple[Floats, Floats, Floats]:
+    """Return how many spans were found rightly, were found, and are there; see :func:`deepwright.tagging.counts`."""
+    sums = s.sum(s.rows.outputs[:, 3:]).reshape(-1, 3, len(s.total)).sum(0)
+    return sums[0], sums[1], sums[2]
+
+
+def token_accuracy(s: Sample) -> Floats:
+    """Return the share of tokens labelled rightly."""
+    right, tokens, _ = s.sum(s.rows.outputs[:, :3])
+    return _ratio(right, tokens)
+
+
+def whole_rows(s: Sample) -> Floats:
+    """Return the share of rows whose labels are all right."""
+    return s.mean(s.rows.outputs[:, 2])
+
+
 def balanced_accuracy(s: Sample) -> Floats:
     """Return the mean recall of the classes that occur."""
     hits, _, true = s.table

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepwright import tagging
 from deepwright.errors import DataError
-from deepwright.families import TargetFacts, TargetKind
+from deepwright.families import COUNTED, TargetFacts, TargetKind
 from deepwright.metrics import figures
 from deepwright.metrics.formulas import Sample
 from deepwright.metrics.rows import Floats, Rows, prepare
@@ -104,7 +105,7 @@ def naive(facts: TargetFacts, size: int) -> tuple[Floats, str] | None:
     """
     if facts.kind == "number":
         return np.full(size, facts.center), f"always {facts.center:,.6g}"
-    if not facts.rows or len(facts.counts) != len(facts.classes) or not sum(facts.counts):
+    if facts.kind in COUNTED or not facts.rows or len(facts.counts) != len(facts.classes) or not sum(facts.counts):
         return None
     shares = np.asarray(facts.counts, dtype=np.float64) / (facts.rows if facts.kind == "multilabel" else sum(facts.counts))
     outputs = np.tile(np.clip(shares, 0, 1), (size, 1))
@@ -171,7 +172,7 @@ def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *,
 
 
 def _check(facts: TargetFacts, rows: Rows) -> None:
-    if facts.kind != "number" and len(facts.classes) != rows.classes:
+    if facts.kind != "number" and facts.kind not in COUNTED and len(facts.classes) != rows.classes:
         raise DataError(
             "E280",
             f"the predictions of {facts.name} do not fit its classes",
@@ -194,6 +195,8 @@ def _as_given(rows: Rows) -> NDArray[Any]:
 
 
 def _pictures(rows: Rows, facts: TargetFacts, seed: int) -> dict[str, Any]:
+    if rows.kind == "labels":
+        return {"per_class": figures.span_rows(rows, tagging.types(facts.classes))}
     if rows.kind == "number":
         return {"residuals": figures.residuals(rows), "sample": figures.points(rows, seed)}
     roc, pr = figures.curves(rows, facts.classes)

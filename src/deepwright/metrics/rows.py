@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwright.errors import DataError
-from deepwright.families import TargetKind
+from deepwright.families import COUNTED, TargetKind
 from deepwright.metrics.ranking import Ranking
 
 Floats = NDArray[np.float64]
@@ -46,8 +46,9 @@ class Rows:
 
     Args:
         kind: What the output is.
-        outputs: number: values (B,); binary: the probability of the second class (B,); others: probabilities (B, classes).
-        target: number: float (B,); multilabel: bool (B, classes); others: class index int (B,).
+        outputs: number: values (B,); binary: the probability of the second class (B,); counted kinds: what their metrics add up,
+            (B, S); others: probabilities (B, classes).
+        target: number: float (B,); multilabel: bool (B, classes); counted kinds: 0; others: class index int (B,).
         kept: The position of each row in the arrays that were given, int (B,).
         eps: The least probability that the log loss believes: the resolution of the given floats.
     """
@@ -68,7 +69,7 @@ class Rows:
     @property
     def classes(self) -> int:
         """The number of classes or tags; 0 for a number."""
-        return 0 if self.kind == "number" else 2 if self.kind == "binary" else int(self.outputs.shape[1])
+        return 0 if self.kind == "number" or self.kind in COUNTED else 2 if self.kind == "binary" else int(self.outputs.shape[1])
 
     @cached_property
     def predicted(self) -> NDArray[Any]:
@@ -139,8 +140,10 @@ def prepare(kind: TargetKind, outputs: NDArray[Any], target: NDArray[Any]) -> Ro
 
     Args:
         kind: What the output is.
-        outputs: Values (B,) in the target's own units, or probabilities (B, classes); for binary (B,) or (B, 2).
-        target: Values (B,), NaN if missing; class indices (B,), -1 if missing; tags (B, classes), NaN rows if missing.
+        outputs: Values (B,) in the target's own units, or probabilities (B, classes); for binary (B,) or (B, 2); for counted kinds
+            what :meth:`deepwright.families.Feature.counts` returned.
+        target: Values (B,), NaN if missing; class indices (B,), -1 if missing; tags (B, classes), NaN rows if missing; for counted
+            kinds 0, or -1 if missing.
 
     Raises:
         DataError: The shapes or class indices do not fit each other (E280).
@@ -176,7 +179,7 @@ def _check(kind: TargetKind, values: Floats, target: NDArray[Any], given: tuple[
             got=f"outputs {given}, targets {target.shape}",
             expected=expected,
         )
-    classes = 2 if kind == "binary" else values.shape[-1]
+    classes = 2 if kind == "binary" else 1 if kind in COUNTED else values.shape[-1]
     if kind not in ("number", "multilabel") and target.size and (target.dtype.kind not in "iu" or target.max() >= classes):
         raise DataError(
             "E280",

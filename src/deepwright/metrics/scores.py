@@ -38,6 +38,7 @@ class Metric:
 _ONE = "it needs rows of both classes"
 _NEVER = "the positive class is neither true nor predicted anywhere"
 _TAGS = "no tag is true or predicted anywhere"
+_SPANS = "no span is there or found"
 _CONSTANT = "all predictions, or all targets, are equal"
 _BIG = "the numbers are too large to compute with"
 
@@ -95,6 +96,15 @@ METRICS: dict[TargetKind, dict[str, Metric]] = {
             "ROC AUC (macro)", formulas.roc_auc, True, _ONE, "mean over the tags that some rows carry and others do not"
         ),
         "pr_auc": Metric("PR AUC (macro)", formulas.pr_auc, True, _ONE, "mean average precision over the tags"),
+    },
+    "labels": {
+        "f1": Metric("F1", formulas.span_f1, True, _SPANS, "of spans: type and both ends right, counted strictly"),
+        "precision": Metric(
+            "Precision", formulas.span_precision, True, "nothing is found", "share of the spans found that are right"
+        ),
+        "recall": Metric("Recall", formulas.span_recall, True, "there is no span", "share of the spans that are found"),
+        "token_accuracy": Metric("Token accuracy", formulas.token_accuracy, True, _BIG, "share of tokens labelled rightly"),
+        "row_accuracy": Metric("Row accuracy", formulas.whole_rows, True, _BIG, "share of rows whose labels are all right"),
     },
     "ordinal": {
         "quadratic_kappa": Metric(

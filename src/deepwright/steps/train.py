@@ -301,7 +301,7 @@ def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener)
 
 def _evaluated(prepared: Prepared, backend: Backend, part: Part) -> tuple[Outputs, Reports]:
     """Return the outputs of encoded rows, and each output's report."""
-    outputs = run_rows(backend, part.arrays, len(part))
+    outputs = run_rows(backend, prepared.data, part.arrays, len(part))
     measured = prepared.data.measured(outputs, part.targets)
     facts = prepared.data.measured_facts()
     return outputs, {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}

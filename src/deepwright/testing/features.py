@@ -21,6 +21,7 @@ DTYPES: dict[str, Any] = {
     "image": pl.Binary,
     "series": pl.List(pl.List(pl.Float64)),
     "sound": pl.Binary,
+    "words": pl.String,
 }
 """What the data path casts a column of each kind to."""
 
@@ -32,6 +33,7 @@ HARD: dict[str, list[Any]] = {
     "image": [None, None],
     "series": [[], [[]], [[None]], [[1e308], [-1e308]], [[float("nan")], [float("inf")]], [[1.0, 2.0], [3.0]], [None], None],
     "sound": [None, None],
+    "words": ["", " ", "🙂", "a value never seen", "\n", "\x00", "NaN", "1e400", None, "é" * 1000],
 }
 """Well-typed values that no feature may stumble over."""
 
@@ -41,6 +43,7 @@ _DTYPE_OF = {
     "image": np.uint8,
     "tokens": np.int32,
     "grams": np.int32,
+    "letters": np.uint8,
     "series": np.float32,
     "sound": np.int16,
     "lengths": np.int32,
@@ -51,6 +54,8 @@ def as_column(feature: type[Feature], values: list[Any], name: str = "column") -
     """Return values as the column that the data path would hand to the feature (dates: microseconds since 1970)."""
     if feature.dtype == "series" and not any(isinstance(place, list) for value in values for place in value or []):
         return pl.Series(name, values, dtype=pl.List(pl.Float64))
+    if feature.dtype == "words" and any(isinstance(value, list) for value in values):
+        return pl.Series(name, values, dtype=pl.List(pl.String))
     if feature.dtype in ("image", "sound") and any(isinstance(value, str) for value in values):
         return pl.Series(name, values, dtype=pl.String)
     if feature.dtype == "date":
@@ -88,6 +93,8 @@ def check_nothing_to_learn(feature: type[Feature]) -> None:
 def check_encoding(feature: type[Feature]) -> None:
     """Arrays agree with the facts; rows are independent; reordering rows reorders codes; nothing well-typed raises."""
     part = feature.example()
+    if not part.can_input:
+        pytest.skip("an output only")
     for column in columns(feature):
         state = part.fit(column)
         facts = part.facts("name", state)
@@ -107,6 +114,8 @@ def check_encoding(feature: type[Feature]) -> None:
 def check_missing(feature: type[Feature]) -> None:
     """A missing value is NaN, id 0, one and the same picture of one colour, or a sequence without a place."""
     part = feature.example()
+    if not part.can_input:
+        pytest.skip("an output only")
     for column in columns(feature):
         state = part.fit(column)
         arrays = part.encode(column.clear(2), state)
@@ -137,6 +146,9 @@ def check_target(feature: type[Feature]) -> None:
         missing = column.is_null().to_numpy()
         assert len(target) == len(column)
         assert part.target(column.clear(1), state).shape == (1, *target.shape[1:])
+        if facts.kind == "labels":
+            check_label_target(part, column, state, facts)
+            continue
         if facts.kind == "number":
             check_number_target(part, column, state, facts)
         else:
@@ -166,6 +178,23 @@ def check_number_target(part: Feature, column: pl.Series, state: Any, facts: Tar
         assert frame["name"].dtype == pl.Float64
         reach = float(np.abs(known.to_numpy()).max()) + facts.scale
         np.testing.assert_allclose(frame["name"].to_numpy(), known.to_numpy(), atol=1e-6 * reach)
+
+
+def check_label_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:
+    """Labels are told by their index, their counts are those of the training rows, and what is right counts as right."""
+    target = part.target(column, state)
+    assert target.dtype == np.int32
+    assert target.ndim == 2
+    assert (target[column.is_null().to_numpy()] == -1).all()
+    assert tuple(np.bincount(target[target >= 0].astype(np.int64), minlength=len(facts.classes))) == facts.counts
+    frame = part.decode("name", target, state)
+    assert frame["name"].to_list() == [value or [] for value in column.to_list()]
+    counts = part.counts(target, target, state)
+    empty = (target < 0).all(1)
+    assert np.isnan(counts[empty]).all()
+    assert (counts[~empty, 0] == counts[~empty, 1]).all()
+    assert (counts[~empty, 3::3] == counts[~empty, 5::3]).all()
+    assert part.decode("name", target[:0], state).height == 0
 
 
 def check_class_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:
@@ -238,6 +267,8 @@ def check_arrays(arrays: dict[str, NDArray[np.generic]], facts: Facts, rows: int
         shapes["image"] = (rows, facts.image.height, facts.image.width, facts.image.channels)
     if facts.tokens is not None:
         shapes["tokens"] = (rows, facts.tokens.length)
+        if facts.tokens.letters:
+            shapes["letters"] = (rows, facts.tokens.length, 16)
         if facts.tokens.grams:
             shapes["grams"] = (rows, arrays["grams"].shape[1])
     if facts.series is not None:
@@ -280,8 +311,9 @@ def conforms(feature: type[Feature]) -> None:
     Raises:
         AssertionError: The feature breaks its contract.
     """
+    part = feature.example()
     for check in CHECKS:
-        if check is not check_target or feature.example().can_output:
+        if part.can_output if check is check_target else part.can_input or check not in (check_encoding, check_missing):
             check(feature)
 
 

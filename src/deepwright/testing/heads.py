@@ -17,7 +17,7 @@ from deepwright.testing.networks import check_onnx, expect_equal
 
 
 def _cases(part: Head) -> Iterator[tuple[TargetFacts, HeadModule]]:
-    for kind in part.kinds:
+    for kind in part.kinds if part.reads == "vector" else ():
         facts = target_facts(kind)
         yield facts, part.build(facts, None)
 
@@ -59,7 +59,7 @@ def check_agreement(part: Head) -> None:
 
 def check_losses(part: Head) -> None:
     """Every loss for the kind is taken; any other is refused (E108), and the message names those that fit."""
-    for kind in part.kinds:
+    for kind in part.kinds if part.reads == "vector" else ():
         facts = target_facts(kind)
         for name, loss in Loss.all().items():
             example = loss.example()
@@ -115,6 +115,31 @@ def check_export(part: Head) -> None:
         check_onnx(_Outputs(module), lambda rows, module=module: (_raw(module, rows),))  # type: ignore[misc]
 
 
+def check_sequence(part: Head) -> None:
+    """Of a head that reads a sequence: the search finds what the loss calls perfect; what is behind the end does not count."""
+    for kind in part.kinds if part.reads == "sequence" else ():
+        module = part.build(target_facts(kind), None)
+        lengths = torch.tensor([5, 0, 3, 1])
+        mask = torch.arange(5) < lengths[:, None]
+        target = torch.where(mask, torch.randint(0, 4, (4, 5), generator=torch.Generator().manual_seed(0)), -1)
+        raw = 30.0 * torch.nn.functional.one_hot(target.clamp_min(0), 4).float()
+        loss = module.loss((raw, mask), target)
+        assert loss.shape == (4,)
+        assert loss.max() < 1e-3, "the perfect prediction has a loss"
+        other = raw.clone()
+        other[~mask] = 7.0
+        expect_equal(module.loss((other, mask), target), loss, "with something else behind the end")
+        extras = {name: value.detach().numpy() for name, value in module.extras().items()}
+        assert set(extras) == set(part.extras)
+        found = part.search(module.outputs((raw, mask)).detach().numpy(), extras)
+        assert torch.equal(torch.from_numpy(found), target), "the search does not find what the loss calls perfect"
+        noise = torch.randn(4, 5, 4, requires_grad=True)
+        module.loss((noise, mask), target).sum().backward()
+        assert noise.grad is not None
+        assert torch.isfinite(noise.grad).all()
+        assert not noise.grad[~mask].any(), "what is behind the end learns"
+
+
 CHECKS: tuple[Callable[[Head], None], ...] = (
     check_outputs,
     check_agreement,
@@ -122,6 +147,7 @@ CHECKS: tuple[Callable[[Head], None], ...] = (
     check_refusal,
     check_initial_bias,
     check_export,
+    check_sequence,
 )
 """Every check of this suite."""
 

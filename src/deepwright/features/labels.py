@@ -1,0 +1,93 @@
+"""Labels of tokens."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from deepwright.encoding import Labels as Known
+from deepwright.encoding import label_counts, no_values
+from deepwright.families import Dtype, Feature, State, TargetFacts
+from deepwright.tagging import counts
+
+_SOME = pl.element().filter(pl.element() != "")
+
+
+class LabelsState(Known):
+    """What a column of labels taught: ``values`` are the labels in natural order, ``counts`` the tokens that have each."""
+
+
+class Labels(Feature):
+    """One label for each token of a text, an output: named entities (``B-PER I-PER O``), parts of speech.
+
+    The column holds lists of labels as long as the lists of tokens of the input; texts of labels are split at blanks. Labels in
+    IOB2 mean spans, which F1 counts strictly: a span is right if its type and both of its ends are.
+    """
+
+    dtype: ClassVar[Dtype] = "words"
+    state: ClassVar[type[State]] = LabelsState
+
+    def fit(self, column: pl.Series) -> LabelsState:
+        """Learn the labels.
+
+        Raises:
+            DataError: There is no label (E260).
+        """
+        flat = _lists(column).drop_nulls().explode().drop_nulls().alias(column.name)
+        if flat.is_empty():
+            raise no_values(column, "label")
+        found = label_counts(flat)
+        return LabelsState(values=tuple(found), counts=tuple(found.values()))
+
+    def target(self, column: pl.Series, state: LabelsState) -> NDArray[np.int32]:
+        """Return (B, T) the index of each token's label, -1 behind the end, and where it is missing or unseen."""
+        lists = _lists(column)
+        sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
+        target = np.full((len(column), max(1, int(sizes.max(initial=0)))), -1, np.int32)
+        flat = lists.filter(pl.Series(sizes > 0)).explode()
+        target[np.arange(target.shape[1]) < sizes[:, None]] = state.targets(flat)
+        return target
+
+    def target_facts(self, name: str, state: LabelsState) -> TargetFacts:
+        """Return the labels."""
+        return TargetFacts(name, "labels", state.values, state.counts)
+
+    def counts(self, outputs: NDArray[Any], target: NDArray[Any], state: LabelsState) -> NDArray[np.float64]:
+        """Return the counts of :func:`deepwright.tagging.counts`."""
+        return counts(outputs, target, state.values)
+
+    def decode(self, name: str, outputs: NDArray[Any], state: LabelsState) -> pl.DataFrame:
+        """Return the label of each token as List(String).
+
+        Args:
+            name: The output's name.
+            outputs: (B, T) the index of each token's label, -1 behind the end.
+            state: The learnt state.
+        """
+        there = outputs >= 0
+        labels = pl.Series(state.values, dtype=pl.String).gather(outputs[there].astype(np.int64))
+        rows = pl.Series("row", np.repeat(np.arange(len(outputs)), there.sum(1)), dtype=pl.Int64)
+        grouped = pl.DataFrame({"row": rows, name: labels}).group_by("row", maintain_order=True).agg(pl.col(name))
+        every = pl.DataFrame({"row": pl.Series(np.arange(len(outputs)), dtype=pl.Int64)})
+        joined = every.join(grouped, on="row", how="left", maintain_order="left")
+        return joined.select(pl.col(name).fill_null(pl.lit([], pl.List(pl.String))))
+
+    @classmethod
+    def columns(cls) -> dict[str, list[Any]]:
+        """Return lists of labels, empty and missing ones."""
+        return {
+            "spans": [["B-PER", "I-PER", "O"], ["O"], None, [], ["B-LOC"]],
+            "plain": [["NOUN", "VERB"], ["NOUN"]],
+        }
+
+
+def _lists(column: pl.Series) -> pl.Series:
+    """Return labels as List(String)."""
+    if column.dtype == pl.String:
+        return (
+            column.str.strip_chars().str.replace_all(r"\s+", " ").str.split(" ").list.eval(pl.element().filter(pl.element() != ""))
+        )
+    return column
