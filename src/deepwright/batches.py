@@ -159,7 +159,7 @@ class Sampler:
 
     def _bucketed(self, order: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
         """Return shuffled rows such that the batches, in random order, are of rows of about one length each."""
-        pools = order[: self.steps * self.size].split(POOL * self.size)
+        pools = torch.split(order[: self.steps * self.size], POOL * self.size)
         batches = torch.cat([pool[torch.argsort(lengths[pool], stable=True)] for pool in pools]).view(self.steps, self.size)
         return batches[torch.randperm(self.steps, generator=generator)].flatten()
 

@@ -225,12 +225,14 @@ class TaggingHead(HeadModule):
         count = known.sum(1).clamp_min(1)
         if not self.chained:
             each = F.cross_entropy(values.float().transpose(1, 2), target.clamp_min(-1), ignore_index=-1, reduction="none")
-            return (each * known).sum(1) / count
+            mean: Tensor = (each * known).sum(1) / count
+            return mean
         # The chain ends at the last known label; an unknown one between others takes the label of the highest score.
         place = torch.arange(values.shape[1], device=values.device)
         end = torch.where(known, place, -1).amax(1, keepdim=True)
         labels = torch.where(known, target, values.argmax(2))
-        return self.chain(values, labels, place <= end) / count
+        likelihood: Tensor = self.chain(values, labels, place <= end) / count
+        return likelihood
 
     def extras(self) -> dict[str, Tensor]:
         """Return the scores of labels that follow each other."""

@@ -10,7 +10,7 @@ from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.sequences import reversed_rows
 from deepwright.blocks.sequencing import CellName
 
-_CELLS: dict[CellName, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+_CELLS: dict[CellName, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Recurrent(nn.Module):
@@ -53,7 +53,7 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the state at every place."""
         for index, layer in enumerate(self.layers):
-            cells = list(layer)  # type: ignore[arg-type]
+            cells = list(layer.children())
             read = [self._run(cells[0], x)]
             if len(cells) == 2:
                 read.append(reversed_rows(self._run(cells[1], reversed_rows(x, mask)), mask))
@@ -93,5 +93,5 @@ def _cell(kind: CellName, inputs: int, hidden: int) -> nn.RNNBase:
             else:
                 parameter.zero_()
         if kind == "lstm":
-            cell.bias_ih_l0[hidden : 2 * hidden] = 1.0  # type: ignore[index,operator]
+            cell.bias_ih_l0[hidden : 2 * hidden] = 1.0  # type: ignore[operator]
     return cell

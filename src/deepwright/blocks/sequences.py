@@ -93,7 +93,8 @@ class LetterWords(nn.Module):
         """Read the characters of each token."""
         rows, places, count = letters.shape
         embedded = self.embedding(letters.int()).view(rows * places, count, -1)
-        return self.convolution(embedded.transpose(1, 2)).amax(2).view(rows, places, -1)
+        vectors: Tensor = self.convolution(embedded.transpose(1, 2)).amax(2)
+        return vectors.view(rows, places, -1)
 
 
 class SeriesInput(SequenceInput):

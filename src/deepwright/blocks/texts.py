@@ -36,7 +36,8 @@ class BagEncoder(EncoderModule):
         if self.grams is not None:
             more, further = self.grams(self._kept(inputs["grams"]))
             total, square = total + more, square + further
-        return total / square.clamp_min(1e-6).sqrt()
+        vector: Tensor = total / square.clamp_min(1e-6).sqrt()
+        return vector
 
     def _kept(self, ids: Tensor) -> Tensor:
         """Return ids (B, T) with some of them dropped in training."""
@@ -81,6 +82,7 @@ class WindowBody(nn.Module):
     def __init__(self, inputs: int, channels: int, windows: Sequence[int]) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(nn.Conv1d(inputs, channels, size) for size in windows)
+        self.windows = tuple(windows)
         self.width = channels * len(windows)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -89,8 +91,7 @@ class WindowBody(nn.Module):
         # What is behind the end must be zero, so that a window over the end sees the same in every batch.
         columns = x.transpose(1, 2) * there
         maps = []
-        for convolution in self.convolutions:
-            size = convolution.kernel_size[0]  # type: ignore[index,union-attr]
+        for convolution, size in zip(self.convolutions, self.windows, strict=True):
             before = (size - 1) // 2
             maps.append(convolution(F.pad(columns, (before, size - 1 - before))))
         return (F.relu(torch.cat(maps, 1)) * there).transpose(1, 2)

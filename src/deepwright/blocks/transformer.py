@@ -84,7 +84,8 @@ class TransformerLayer(nn.Module):
         """Map (B, T, D)."""
         x = x + self.dropout(self.attention(self.attention_norm(x), mask))
         mapped: Tensor = self.down(self.dropout(F.gelu(self.up(self.forward_norm(x)))))
-        return x + self.dropout(mapped)
+        summed: Tensor = x + self.dropout(mapped)
+        return summed
 
 
 class TransformerBody(nn.Module):

@@ -216,10 +216,8 @@ def edge_rows(arrays: Arrays, facts: Mapping[str, Facts]) -> Arrays:
         elif kind == "series":
             learnt = known.series
             mean, spread = (np.asarray(each, np.float32) for each in ((learnt.mean, learnt.std) if learnt is not None else (0, 1)))
-            noise = rng.normal(size=shape).astype(np.float32) * spread + mean
-            rows[name] = np.stack(
-                [zeros, zeros + mean, zeros * np.nan, mean + 100 * spread + zeros, mean - 100 * spread + zeros, noise]
-            )
+            away = (0, np.nan, 100, -100, rng.normal(size=shape))
+            rows[name] = np.stack([zeros, *(np.broadcast_to(mean + each * spread, shape).astype(np.float32) for each in away)])
         elif kind == "sound":
             loud = np.full(shape, 32767, np.int16)
             rows[name] = np.stack([zeros, zeros, zeros, loud, *rng.integers(-32768, 32767, (2, *shape), np.int16)])

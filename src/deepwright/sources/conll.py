@@ -62,7 +62,7 @@ class Conll(Source):
         ]
         frame = pl.DataFrame(columns, schema=dict.fromkeys(names, pl.List(pl.String)))
         if left_out:
-            notes = (*notes, Note("left_out_lines", f"{left_out:,} words that stand for several tokens are left out", left_out))
+            notes.append(Note("left_out_lines", f"{left_out:,} words that stand for several tokens are left out", left_out))
         return Table(frame, Path(path).name, tuple(notes), str(find(path)[0].parent))
 
     @staticmethod

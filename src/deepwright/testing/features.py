@@ -182,11 +182,12 @@ def check_number_target(part: Feature, column: pl.Series, state: Any, facts: Tar
 
 def check_label_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:
     """Labels are told by their index, their counts are those of the training rows, and what is right counts as right."""
-    target = part.target(column, state)
-    assert target.dtype == np.int32
-    assert target.ndim == 2
+    encoded = part.target(column, state)
+    assert encoded.dtype == np.int32
+    assert encoded.ndim == 2
+    target = encoded.astype(np.int64)
     assert (target[column.is_null().to_numpy()] == -1).all()
-    assert tuple(np.bincount(target[target >= 0].astype(np.int64), minlength=len(facts.classes))) == facts.counts
+    assert tuple(np.bincount(target[target >= 0], minlength=len(facts.classes))) == facts.counts
     frame = part.decode("name", target, state)
     assert frame["name"].to_list() == [value or [] for value in column.to_list()]
     counts = part.counts(target, target, state)

@@ -134,7 +134,7 @@ def check_sequence(part: Head) -> None:
         found = part.search(module.outputs((raw, mask)).detach().numpy(), extras)
         assert torch.equal(torch.from_numpy(found), target), "the search does not find what the loss calls perfect"
         noise = torch.randn(4, 5, 4, requires_grad=True)
-        module.loss((noise, mask), target).sum().backward()
+        torch.autograd.backward(module.loss((noise, mask), target).sum())
         assert noise.grad is not None
         assert torch.isfinite(noise.grad).all()
         assert not noise.grad[~mask].any(), "what is behind the end learns"
