@@ -149,7 +149,7 @@ def test_f1_is_that_of_all_spans_and_types():
     ("change", "message"),
     [
         ({"tags": [["O"], ["O", "O", "O"]]}, "another number of labels than of tokens"),
-        ({"tags": [None, None]}, "no value"),
+        ({"tags": [None, None]}, "0 rows"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(tmp_path, change, message):
