@@ -112,12 +112,31 @@ def shopping(data: Path, folder: Path) -> Recipe:
     return {"data": paths, "inputs": {"review": {"type": "text"}}, "outputs": {"label": "category"}}
 
 
+# Sounds ---------------------------------------------------------------------------------------------------------------------
+
+
+def fsdd(data: Path, folder: Path) -> Recipe:
+    del folder
+    source = {"type": "sounds", "path": str(data / "fsdd/fsdd_recordings.zip"), "names": "{label}_{speaker}_{n}"}
+    return {
+        "data": {
+            "source": source,
+            "derive": {"side": 'if_(number(n) < 5, "test", "train")'},
+            "split": {"by": "column", "column": "side"},
+            "drop": ["speaker", "n"],
+        },
+        "inputs": {"sound": {"type": "sound"}},
+        "outputs": {"label": "category"},
+    }
+
+
 TASKS: dict[str, Task] = {
     "sst2": Task(sst2, "label accuracy", 0.83, "CNN-rand 0.827, BiLSTM 0.831; TF-IDF + logistic regression 0.813"),
     "trec": Task(trec, "label accuracy", 0.915, "CNN-rand 0.912; TF-IDF + logistic regression 0.882"),
     "imdb": Task(imdb, "label accuracy", 0.91, "TF-IDF of 1–2-grams + logistic regression 0.905"),
     "reuters_r8": Task(reuters, "label accuracy", 0.970, "fastText 0.961, Text GCN 0.971; TF-IDF + logistic regression 0.964"),
     "online_shopping": Task(shopping, "label accuracy", 0.938, "TF-IDF of 1–3 characters + logistic regression 0.934"),
+    "fsdd": Task(fsdd, "label accuracy", 0.99, "RBF SVM on 20 frames of a log spectrum 0.980"),
 }
 
 

@@ -16,6 +16,9 @@ from deepwright.datapath import lengths, trimmed
 from deepwright.families import Draw
 
 Augment = Callable[[Tensor, Draw], Tensor]
+"""A change of pictures, see :class:`deepwright.families.Augmentation`."""
+AugmentSound = Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]]
+"""A change of sounds."""
 
 POOL = 50
 """Batches whose shuffled rows are sorted by length together: with more of them less is padded, and like rows meet oftener."""

@@ -26,6 +26,9 @@ HEADS: dict[TargetKind, str] = {
 }
 """The usual head of each kind of output."""
 
+AUGMENTATIONS: dict[str, tuple[str, ...]] = {"image": ("crop",), "sound": ("speed",)}
+"""The usual changes of training pictures and sounds; those that not every kind of them bears, such as flips, must be declared."""
+
 
 def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, ...], dict[str, str]]:
     """Declare every input and output column; what is left out is noted with its reason.
@@ -135,6 +138,7 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
     inputs = _shared({name: _encoded(feature) for name, feature in recipe.inputs.items()})
+    _check_augmentations(inputs)
     outputs = {
         name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
         for name, feature in recipe.outputs.items()
@@ -187,16 +191,31 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
 
 
 def _encoded(feature: Feature) -> Feature:
-    """Give an input the encoder of its own that it usually has, if any, and a picture small shifts, which hardly any kind minds.
-
-    Flips must be declared.
-    """
+    """Give an input the encoder of its own and the augmentations that it usually has, if any."""
     update: dict[str, Any] = {}
     if feature.encoder is None and feature.usual_encoder:
         update["encoder"] = Encoder.parse(feature.usual_encoder)
-    if feature.dtype == "image" and getattr(feature, "augment", ()) is None:
-        update["augment"] = (Augmentation.parse("crop"),)
+    if getattr(feature, "augment", ()) is None:
+        update["augment"] = tuple(Augmentation.parse(name) for name in AUGMENTATIONS.get(feature.dtype, ()))
     return feature.model_copy(update=update)
+
+
+def _check_augmentations(inputs: Mapping[str, Feature]) -> None:
+    """Refuse augmentations of pictures for sounds, and the other way round."""
+    problems = [
+        Problem(
+            "E106",
+            f"the augmentation {part.type_name()} changes {'pictures' if part.accepts == 'image' else 'sounds'}",
+            where=f"inputs.{name}.augment",
+            got=f"an input of type {feature.type_name()}",
+            expected="one of " + ", ".join(key for key, each in Augmentation.all().items() if each.accepts == feature.dtype),
+        )
+        for name, feature in inputs.items()
+        for part in getattr(feature, "augment", None) or ()
+        if part.accepts != feature.dtype
+    ]
+    if problems:
+        raise RecipeError.of(problems)
 
 
 def _training(training: Training, rows: int, *, pictures: bool) -> Training:

@@ -105,11 +105,11 @@ class SoundInput(SequenceInput):
 
     def __init__(self, facts: SoundFacts) -> None:
         super().__init__()
-        self.spectrogram = LogMel(facts.rate, facts.window, facts.hop, facts.mels, facts.mean, facts.std)
-        self.width = facts.mels
+        self.spectrogram = LogMel(facts.rate, facts.window, facts.hop, facts.mels, facts.mean, facts.std, facts.cepstra)
+        self.width = facts.cepstra or facts.mels
 
     def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return (B, frames, mels) and the mask."""
+        """Return (B, frames, mels or cepstra) and the mask."""
         frames, lengths = self.spectrogram(inputs["sound"], inputs["lengths"])
         mask = places(lengths, frames.shape[1])
         return frames * mask.unsqueeze(-1), mask
