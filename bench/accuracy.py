@@ -116,18 +116,12 @@ def shopping(data: Path, folder: Path) -> Recipe:
 
 
 def fsdd(data: Path, folder: Path) -> Recipe:
-    del folder
-    source = {"type": "sounds", "path": str(data / "fsdd/fsdd_recordings.zip"), "names": "{label}_{speaker}_{n}"}
-    return {
-        "data": {
-            "source": source,
-            "derive": {"side": 'if_(number(n) < 5, "test", "train")'},
-            "split": {"by": "column", "column": "side"},
-            "drop": ["speaker", "n"],
-        },
-        "inputs": {"sound": {"type": "sound"}},
-        "outputs": {"label": "category"},
-    }
+    from deepwright.sources.sounds import Sounds
+
+    frame = Sounds(path=str(data / "fsdd/fsdd_recordings.zip"), names="{label}_{speaker}_{n}").read().frame
+    last = pl.col("n").cast(pl.Int64) >= 5
+    train, test = (frame.filter(side).select("sound", "label") for side in (last, ~last))
+    return {"data": written(folder, train, test), "inputs": {"sound": {"type": "sound"}}, "outputs": {"label": "category"}}
 
 
 TASKS: dict[str, Task] = {

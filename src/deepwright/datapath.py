@@ -205,8 +205,10 @@ def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
     """Return how many rows of a batch a network may get at once: ``most``, or fewer if they are sequences and long."""
     # Of a sound's samples, some hundred are a frame, which becomes several maps.
     share = {"tokens": 1, "series": 1, "sound": 32}
-    counts = [array.shape[1] // share[kind] for key, array in arrays.items() if (kind := key.rpartition(".")[2]) in share]
-    return max(1, min(most, AT_ONCE // max(1, *counts, 1)))
+    counts: list[int] = [
+        array.shape[1] // share[kind] for key, array in arrays.items() if (kind := key.rpartition(".")[2]) in share
+    ]
+    return max(1, min(most, AT_ONCE // max([1, *counts])))
 
 
 def tidied(recipe: Recipe, table: Table) -> Table:

@@ -31,17 +31,19 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, maps: Tensor, mask: Tensor) -> Tensor:
         """Normalise (B, C, T, M)."""
         if not self.norm.training:
-            return self.norm(maps)  # type: ignore[no-any-return]
+            normal: Tensor = self.norm(maps)
+            return normal
         if not mask.any():  # sounds without a sample: some statistics are needed, above all where processes exchange them
             mask = torch.ones_like(mask)
-        normal = self.norm(maps.transpose(1, 2)[mask].unsqueeze(-1)).squeeze(-1)  # (frames, C, M)
-        whole = normal.new_zeros(len(maps), maps.shape[2], maps.shape[1], maps.shape[3])
+        rows = maps.permute(0, 2, 3, 1)[mask]  # (frames, M, C), in the order of memory where channels are last
+        normal = self.norm(rows.transpose(1, 2).unsqueeze(-1)).squeeze(-1).transpose(1, 2)
+        whole = normal.new_zeros(*mask.shape, *rows.shape[1:])
         whole[mask] = normal
-        return whole.transpose(1, 2)
+        return whole.permute(0, 3, 1, 2)
 
 
 class SoundStage(nn.Module):
-    """Convolutions of 3 × 3, each with its normalisation and ReLU, and the maximum over pairs of bands, and of frames on demand.
+    """Convolutions of 3 × 3, each with its normalisation and ReLU; then the maximum over pairs of bands, or of both.
 
     Args:
         inputs: Channels in.
@@ -67,12 +69,18 @@ class SoundStage(nn.Module):
 
     def forward(self, maps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the maps and their mask."""
-        there = mask[:, None, :, None]
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            maps = F.relu(norm(convolution(maps), mask)) * there
+        for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            maps = convolution(maps)
+            if index == len(self.norms) - 1:
+                # Before the normalisation, which then has a quarter of the places to go over.
+                maps, mask = self._pooled(maps, mask)
+            maps = F.relu(norm(maps, mask)) * mask[:, None, :, None]
+        return maps, mask
+
+    def _pooled(self, maps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if self.frames == 2:
-            # One frame more, so that an odd number of them loses none; zeros change no maximum of what ReLU left.
-            maps, mask = F.pad(maps, (0, 0, 0, 1)), mask[:, ::2]
+            # One frame of zeros more, so that an odd number of frames loses none, whatever stands behind their end.
+            maps, mask = F.pad(maps * mask[:, None, :, None], (0, 0, 0, 1)), mask[:, ::2]
         return F.max_pool2d(maps, (self.frames, self.bands)), mask
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Augment, AugmentSound, Rows
+from deepwright.batches import Augment, AugmentPictures, AugmentSounds, Rows
 from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
@@ -115,18 +115,18 @@ def _say_complete(model: Model, rows: Rows) -> None:
                     module.complete = True
 
 
-def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment | AugmentSound]:
+def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
     """Return one change for each input of pictures or sounds: its declared augmentations, one after the other."""
-    found: dict[str, Augment | AugmentSound] = {}
+    found: dict[str, Augment] = {}
     for group, facts in data.facts().items():
         parts = getattr(recipe.inputs.get(group), "augment", None)
         if parts and facts.wire in ("image", "sound"):
-            build = _pictures_changed if facts.wire == "image" else _sounds_changed
+            build: Callable[[list[Augment]], Augment] = _pictures_changed if facts.wire == "image" else _sounds_changed
             found[f"{group}.{facts.wire}"] = build([part.build(getattr(facts, facts.wire)) for part in parts])
     return found
 
 
-def _pictures_changed(changes: Sequence[Augment]) -> Augment:
+def _pictures_changed(changes: Sequence[AugmentPictures]) -> AugmentPictures:
     def change(pictures: Tensor, draw: Draw) -> Tensor:
         for each in changes:
             pictures = each(pictures, draw)
@@ -135,7 +135,7 @@ def _pictures_changed(changes: Sequence[Augment]) -> Augment:
     return change
 
 
-def _sounds_changed(changes: Sequence[AugmentSound]) -> AugmentSound:
+def _sounds_changed(changes: Sequence[AugmentSounds]) -> AugmentSounds:
     def change(sound: Tensor, lengths: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         for each in changes:
             sound, lengths = each(sound, lengths, draw)

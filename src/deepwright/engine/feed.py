@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from deepwright.batches import Augment, AugmentSound, Batch, Rows, Sampler, mix, seeded, shrunk
+from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded, shrunk
 from deepwright.datapath import trimmed
 from deepwright.engine.parallel import ALONE, World
 from deepwright.families import Draw
@@ -39,7 +39,7 @@ class Feed:
     rows: Rows
     sampler: Sampler
     seed: int
-    augment: Mapping[str, Augment | AugmentSound] = field(default_factory=dict)
+    augment: Mapping[str, Augment] = field(default_factory=dict)
     mixup: float = 0.0
     cutmix: float = 0.0
     resize: tuple[float, float] = (1.0, 0.0)

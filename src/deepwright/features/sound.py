@@ -55,7 +55,7 @@ class Sound(Feature):
     max_seconds: float | None = Field(None, gt=0, le=600)
     """The longest sound; of longer ones the start stays. By default as long as 99.9 % of the training sounds are at most, but no
     more than 30 seconds."""
-    mels: int = Field(64, ge=4, le=256)
+    mels: int = Field(40, ge=4, le=256)
     """The bands of the spectrogram, evenly spaced on the mel scale from 20 Hz to half the rate."""
     window: float = Field(32.0, ge=1, le=1000)
     """Milliseconds of a frame of the spectrogram."""
@@ -146,5 +146,5 @@ class Sound(Feature):
 
 def _most_frequent(rates: NDArray[np.int64]) -> int:
     """Return the most frequent rate, of equally frequent ones the highest."""
-    counts = Counter(rates.tolist())
+    counts: Counter[int] = Counter(rates.tolist())
     return max(counts, key=lambda rate: (counts[rate], rate))
