@@ -6,15 +6,19 @@ have no place at all: its vector is zero.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from deepwright.blocks.contract import EncoderModule
 from deepwright.blocks.dropout import Dropout
-from deepwright.blocks.sequencing import PoolName
 from deepwright.blocks.spectrogram import LogMel
 from deepwright.errors import RecipeError
 from deepwright.families import Facts, SeriesFacts, SoundFacts, TokensFacts
+
+if TYPE_CHECKING:
+    from deepwright.blocks.sequencing import PoolName
 
 
 def places(lengths: Tensor, count: int) -> Tensor:
