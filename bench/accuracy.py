@@ -136,6 +136,18 @@ def stsb(data: Path, folder: Path) -> Recipe:
     return {"data": paths, "inputs": inputs, "outputs": {"score": "number"}}
 
 
+# Sounds ---------------------------------------------------------------------------------------------------------------------
+
+
+def fsdd(data: Path, folder: Path) -> Recipe:
+    from deepwright.sources.sounds import Sounds
+
+    frame = Sounds(path=str(data / "fsdd/fsdd_recordings.zip"), names="{label}_{speaker}_{n}").read().frame
+    last = pl.col("n").cast(pl.Int64) >= 5
+    train, test = (frame.filter(side).select("sound", "label") for side in (last, ~last))
+    return {"data": written(folder, train, test), "inputs": {"sound": {"type": "sound"}}, "outputs": {"label": "category"}}
+
+
 TASKS: dict[str, Task] = {
     "sst2": Task(sst2, "label accuracy", 0.83, "CNN-rand 0.827, BiLSTM 0.831; TF-IDF + logistic regression 0.813"),
     "trec": Task(trec, "label accuracy", 0.915, "CNN-rand 0.912; TF-IDF + logistic regression 0.882"),
@@ -144,6 +156,7 @@ TASKS: dict[str, Task] = {
     "online_shopping": Task(shopping, "label accuracy", 0.938, "TF-IDF of 1–3 characters + logistic regression 0.934"),
     "wikiann_en": Task(wikiann, "tags f1", 0.78, "strict F1"),
     "stsb": Task(stsb, "score spearman", 0.73, "cosine of TF-IDF of 2–4 characters 0.713"),
+    "fsdd": Task(fsdd, "label accuracy", 0.99, "RBF SVM on 20 frames of a log spectrum 0.980"),
 }
 
 

@@ -29,6 +29,7 @@ import pytest
 from PIL import Image
 
 from deepwright.cli.main import BUG, run
+from deepwright.sounds import wav
 
 ROWS = 60
 HEAD = "age,city,day,y\n"
@@ -793,6 +794,99 @@ refused(
 refused("a path to a folder", COLUMN | {"p.csv": LISTED + "odd\n"}, "predict seer p.csv", "E265", "row 12")
 refused("a path to a text", COLUMN | {"p.csv": LISTED + "p.csv\n"}, "predict seer p.csv", "E265", "row 12", "not a picture")
 
+# -------------------------------------------------------------------------------------------------------------------- sounds
+
+
+def sound(seed, rate=8000, count=400, kind="WAV", **options):
+    """Return the bytes of a file of noise."""
+    return wav(np.random.default_rng(seed).normal(0, 0.1, count).astype(np.float32), rate, kind=kind, **options)
+
+
+def recordings(n=20, **extra):
+    """Return the files of a folder of sounds, one folder a class."""
+    return {f"snd/{'ab'[i % 2]}/{i:02}.wav": sound(i, subtype="PCM_16") for i in range(n)} | extra
+
+
+def floats(values):
+    """Return a WAV file of float samples, whatever they are."""
+    return wav(np.resize(np.asarray(values, np.float32), 400), 8000, subtype="FLOAT")
+
+
+def relabelled(at, form, value, data=None):
+    """Return a WAV file with a field of its header written over."""
+    data = bytearray(data or sound(1, subtype="PCM_16"))
+    struct.pack_into(form, data, at, value)
+    return bytes(data)
+
+
+SND = "train snd -t label -o out --set training.batch=4"
+HEAR = "predict ear s.csv"
+
+
+def odd_sound(name, data, *words, ending="wav", code="E266"):
+    refused(name, recordings() | {f"snd/a/odd.{ending}": data}, SND, code, f"odd.{ending}", *words)
+
+
+odd_sound("a sound of no bytes", b"", "not a sound")
+odd_sound("a text named .wav", "no sound at all", "not a sound")
+odd_sound("a picture named .wav", noise(1), "not a sound")
+odd_sound("noise named .mp3", np.random.default_rng(0).bytes(5000), ending="mp3")
+odd_sound("a WAV cut short", sound(1, subtype="PCM_16")[:-100], "cut short", "800", "700")
+odd_sound("a WAV whose header lies about its length", relabelled(40, "<I", 99_999), "cut short", "99,999")
+odd_sound("a WAV cut short in the header", sound(1)[:30])
+odd_sound("a FLAC cut short", sound(1, count=30_000, kind="FLAC")[:20_000], "lost sync", ending="flac")
+odd_sound("a FLAC cut short in the header", sound(1, kind="FLAC")[:40], ending="flac")
+odd_sound("a sound without a sample", wav(np.zeros(0, np.int16), 8000), "no sample")
+odd_sound("samples that are NaN", floats([0.1, np.nan]), "NaN")
+odd_sound("samples that are infinite", floats([0.1, np.inf, -np.inf]), "NaN or infinite")
+odd_sound("floats in the range of integers", floats([0.1, 20_000.0]), "20,000", "full scale is 1")
+odd_sound("a rate of 0", relabelled(24, "<I", 0))
+odd_sound("a rate of 3", relabelled(24, "<I", 3), "3 samples a second")
+odd_sound("a rate of 4 GHz", relabelled(24, "<I", 4_000_000_000))
+odd_sound("no channel", relabelled(22, "<H", 0))
+odd_sound("an unknown coding", relabelled(20, "<H", 0x7777))
+odd_sound("an AIFF named .wav", sound(1, kind="AIFF"), "AIFF")
+refused("all sounds broken", {f"snd/{'ab'[i % 2]}/{i}.wav": "x" for i in range(20)}, SND, "E266", "20 of 20", "10 more")
+refused("sounds without folders", {f"snd/{i}.wav": sound(i) for i in range(12)}, SND, "E104", "snd")
+refused("sounds at two depths", recordings() | {"snd/a/deep/odd.wav": sound(3)}, SND, "E216", "deep/odd.wav", "names")
+refused(
+    "a sound in an archive cut short",
+    zipped(recordings() | {"snd/a/odd.wav": sound(5)[:300]}, "snd.zip"),
+    "train snd.zip -t label -o out",
+    "E266",
+    "row",
+)
+refused(
+    "names that do not fit",
+    recordings() | {"r.yaml": 'data: {source: {type: sounds, path: snd, names: "{label}_{n}"}}\noutputs: {label: category}\n'},
+    "train r.yaml -o out",
+    "E216",
+    "20 of 20",
+    "{label}_{n}",
+)
+refused(
+    "a flip of sounds",
+    recordings() | {"r.yaml": "data: snd\ninputs: {sound: {type: sound, augment: [flip]}}\noutputs: {label: category}\n"},
+    "train r.yaml -o out",
+    "E106",
+    "flip",
+    "speed",
+)
+repaired(
+    "a streamed WAV that does not tell its length", recordings() | {"snd/a/odd.wav": relabelled(40, "<I", 0xFFFFFFFF)}, SND, rows=21
+)
+repaired("sounds in stereo, of other rates and formats", recordings() | {
+    "snd/a/x.wav": wav(np.random.default_rng(0).normal(0, 0.1, (500, 2)), 44_100, subtype="PCM_24"),
+    "snd/b/y.flac": sound(3, 22_050, kind="FLAC"),
+    "snd/b/z.ogg": sound(4, 16_000, 4000, kind="OGG"),
+}, SND, rows=23)  # fmt: skip
+repaired("samples a little beyond full scale", recordings() | {"snd/a/x.wav": floats([0.5, -1.2])}, SND, rows=21)
+repaired("a file that is no sound", recordings() | {"snd/a/notes.txt": "x"}, "inspect snd", "1 files are no sounds", "notes.txt")
+refused("a missing file at prediction", {"s.csv": "sound\ngone.wav\n"}, HEAR, "E266", "gone.wav", "does not exist")
+refused("a broken sound at prediction", {"s.csv": "sound\nodd.wav\n", "odd.wav": sound(1)[:99]}, HEAR, "E266", "odd.wav")
+refused("a folder for a sound", {"s.csv": "sound\nodd.wav\n", "odd.wav/x": "x"}, HEAR, "E266", "odd.wav")
+repaired("a missing sound at prediction", {"s.csv": "sound,n\nok.wav,1\n,2\n", "ok.wav": sound(1)}, HEAR, rows=2)
+
 # ------------------------------------------------------------------------------------------------------------------- recipes
 
 R = "train r.yaml -o out"
@@ -1000,15 +1094,16 @@ refused("no target", {"rows.csv": GOOD}, "train rows.csv", "E701", "--target")
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
-    """Train a tiny model of a table and one of pictures, once."""
+    """Train a tiny model of a table, one of pictures and one of sounds, once."""
     place = tmp_path_factory.mktemp("bundles")
     before = Path.cwd()
     os.chdir(place)
     try:
-        put({"rows.csv": GOOD} | folder(20))
+        put({"rows.csv": GOOD} | folder(20) | recordings())
         assert run(["train", "rows.csv", "-t", "y", "-o", "model", "-q", *SMALL]) == 0
         cnn = "{image: {type: image, height: 8, width: 8}}"
         assert run(["train", "pics", "-t", "label", "-o", "seer", "-q", *SMALL, "--set", f"inputs={cnn}"]) == 0
+        assert run(["train", "snd", "-t", "label", "-o", "ear", "-q", *SMALL]) == 0
     finally:
         os.chdir(before)
     return place
@@ -1034,7 +1129,7 @@ def arguments(command):
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_malformed(case, bundles, capsys, monkeypatch):
-    for name in ("model", "seer"):
+    for name in ("model", "seer", "ear"):
         if name in case.command.split() or (name == "model" and callable(case.files)):
             shutil.copytree(bundles / name, name)
     case.files() if callable(case.files) else put(case.files or {})

@@ -13,17 +13,29 @@ from deepwright.augmentations.contrast import Contrast as Contrast
 from deepwright.augmentations.crop import Crop as Crop
 from deepwright.augmentations.erase import Erase as Erase
 from deepwright.augmentations.flip import Flip as Flip
+from deepwright.augmentations.gain import Gain as Gain
+from deepwright.augmentations.hiss import Hiss as Hiss
 from deepwright.augmentations.noise import Noise as Noise
+from deepwright.augmentations.shift import Shift as Shift
+from deepwright.augmentations.speed import Speed as Speed
 from deepwright.averages.ema import EMA as EMA
 from deepwright.averages.lookahead import Lookahead as Lookahead
 from deepwright.averages.swa import SWA as SWA
 from deepwright.encoders.airbench import Airbench as Airbench
+from deepwright.encoders.bag import Bag as Bag
 from deepwright.encoders.cnn import CNN as CNN
+from deepwright.encoders.crnn import CRNN as CRNN
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
+from deepwright.encoders.gru import GRU as GRU
+from deepwright.encoders.lstm import LSTM as LSTM
 from deepwright.encoders.mlp import MLP as MLP
 from deepwright.encoders.resnet import ResNet as ResNet
+from deepwright.encoders.rnn import RNN as RNN
 from deepwright.encoders.sequential import Sequential as Sequential
+from deepwright.encoders.sound_cnn import SoundCNN as SoundCNN
 from deepwright.encoders.tabm import TabM as TabM
+from deepwright.encoders.text_cnn import TextCNN as TextCNN
+from deepwright.encoders.transformer import Transformer as Transformer
 from deepwright.errors import BundleError as BundleError
 from deepwright.errors import DataError as DataError
 from deepwright.errors import DeepwrightError as DeepwrightError
@@ -39,8 +51,11 @@ from deepwright.features.date import Date as Date
 from deepwright.features.image import Image as Image
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
+from deepwright.features.sound import Sound as Sound
 from deepwright.features.tags import Tags as Tags
+from deepwright.features.text import Text as Text
 from deepwright.fusions.attention import Attention as Attention
+from deepwright.fusions.compare import Compare as Compare
 from deepwright.fusions.concat import Concat as Concat
 from deepwright.heads.binary import Binary as BinaryHead
 from deepwright.heads.multiclass import Multiclass as Multiclass
@@ -81,6 +96,7 @@ from deepwright.schedules.one_cycle import OneCycle as OneCycle
 from deepwright.schedules.plateau import Plateau as Plateau
 from deepwright.schedules.step import Step as Step
 from deepwright.sources.arff import Arff as Arff
+from deepwright.sources.conll import Conll as Conll
 from deepwright.sources.csv import Csv as Csv
 from deepwright.sources.excel import Excel as Excel
 from deepwright.sources.idx import Idx as Idx
@@ -88,6 +104,7 @@ from deepwright.sources.images import Images as Images
 from deepwright.sources.json import Json as Json
 from deepwright.sources.ndjson import Ndjson as Ndjson
 from deepwright.sources.parquet import Parquet as Parquet
+from deepwright.sources.sounds import Sounds as Sounds
 from deepwright.sources.sql import Sql as Sql
 from deepwright.steps.inspect import inspect as inspect
 from deepwright.table import Table as Table
@@ -108,6 +125,7 @@ __all__ = [
     "Arff",
     "Attention",
     "AvgPool2d",
+    "Bag",
     "BatchNorm",
     "Binary",
     "BinaryCrossEntropy",
@@ -116,9 +134,12 @@ __all__ = [
     "Brightness",
     "BundleError",
     "CNN",
+    "CRNN",
     "Category",
     "Color",
+    "Compare",
     "Concat",
+    "Conll",
     "Constant",
     "Contrast",
     "Conv2d",
@@ -141,13 +162,17 @@ __all__ = [
     "Flatten",
     "Flip",
     "Focal",
+    "GRU",
+    "Gain",
     "GlobalPool",
+    "Hiss",
     "Huber",
     "Idx",
     "Image",
     "Images",
     "Json",
     "KL",
+    "LSTM",
     "LayerNorm",
     "Lookahead",
     "MAE",
@@ -170,6 +195,7 @@ __all__ = [
     "Plateau",
     "Problem",
     "RMSprop",
+    "RNN",
     "Recipe",
     "RecipeError",
     "Regression",
@@ -177,13 +203,21 @@ __all__ = [
     "SGD",
     "SWA",
     "Sequential",
+    "Shift",
+    "Sound",
+    "SoundCNN",
+    "Sounds",
+    "Speed",
     "Sql",
     "Step",
     "TabM",
     "Table",
     "Tags",
     "TensorBoard",
+    "Text",
+    "TextCNN",
     "TrainingError",
+    "Transformer",
     "UsageError",
     "find_batch",
     "find_lr",

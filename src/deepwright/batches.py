@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,10 @@ from deepwright.blocks.targets import known
 from deepwright.datapath import lengths, trimmed
 from deepwright.families import Draw
 
-Augment = Callable[[Tensor, Draw], Tensor]
+AugmentPictures = Callable[[Tensor, Draw], Tensor]
+AugmentSounds = Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]]
+Augment = Callable[..., Any]
+"""One of the two, see :class:`deepwright.families.Augmentation`."""
 
 POOL = 50
 """Batches whose shuffled rows are sorted by length together: with more of them less is padded, and like rows meet oftener."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import polars as pl
 from PIL import __version__ as pillow
 
-from deepwright import pictures
+from deepwright import media, sounds
 from deepwright.datapath import Arrays, DataPath
 from deepwright.errors import DeepwrightError, RecipeError
 from deepwright.machine import available_memory
@@ -22,7 +22,7 @@ LEAST_SECONDS = 1.0
 """Encoding that takes less is not kept."""
 LEAST_CELLS = 20_000_000
 """Tables with fewer values are not even looked up: their encoding takes less than :data:`LEAST_SECONDS`, and hashing them would
-cost as much. Files of pictures are always looked up: to decode one takes 50 times as long as to hash it."""
+cost as much. Files of pictures and sounds are always looked up: to decode one takes 50 times as long as to hash it."""
 SHARE = 0.25
 """Encoded training rows that would fill more than this share of the available memory stay on disk."""
 
@@ -32,8 +32,8 @@ _SLICE = 4096
 def encode_cached(data: DataPath, ready: Table, store: Store | None, listener: Listener) -> Arrays:
     """Return the arrays of prepared rows: from the store if it holds them, else encoded, and kept there if that took long.
 
-    The key is made of the prepared values themselves, of picture files the path, size and time of change, and of the features and
-    what they learnt: what is equal in all of these has equal arrays.
+    The key is made of the prepared values themselves, of files of pictures and sounds the path, size and time of change, and of the
+    features and what they learnt: what is equal in all of these has equal arrays.
     """
     if store is None or not _worth_it(data, ready):
         return _encode(data, ready)
@@ -65,7 +65,7 @@ def encode_stored(data: DataPath, ready: Table, store: Store | None) -> Stored:
 
     Raises:
         RecipeError: There is no store (E241).
-        DataError: The disk is too full (E240), or a picture cannot be decoded (E265).
+        DataError: The disk is too full (E240), or a file cannot be decoded (E265, E266).
     """
     if store is None:
         raise RecipeError(
@@ -95,18 +95,18 @@ def _blocks(data: DataPath, ready: Table) -> Iterator[Arrays]:
 
 
 def _encode(data: DataPath, ready: Table) -> Arrays:
-    with pictures.threads(data.recipe.data.workers):
+    with media.threads(data.recipe.data.workers):
         return data.encode(ready)
 
 
 def _worth_it(data: DataPath, ready: Table) -> bool:
-    return len(ready) * len(data.inputs) >= LEAST_CELLS or bool(len(ready) and _picture_files(data, ready))
+    return len(ready) * len(data.inputs) >= LEAST_CELLS or bool(len(ready) and _media_files(data, ready))
 
 
-def _picture_files(data: DataPath, ready: Table) -> list[str]:
-    """Return the inputs that hold files of pictures or paths of them; arrays of pixels need no decoding."""
-    features = data.recipe.inputs.items()
-    return [name for name, feature in features if feature.dtype == "image" and ready.frame[name].dtype in (pl.Binary, pl.String)]
+def _media_files(data: DataPath, ready: Table) -> list[str]:
+    """Return the inputs that hold files of pictures or sounds, or their paths; arrays of pixels need no decoding."""
+    files = [name for name, feature in data.recipe.inputs.items() if feature.dtype in media.DTYPES]
+    return [name for name in files if ready.frame[name].dtype in (pl.Binary, pl.String)]
 
 
 def _key(kind: str, data: DataPath, ready: Table) -> str:
@@ -114,7 +114,7 @@ def _key(kind: str, data: DataPath, ready: Table) -> str:
 
     wanted = [*data.inputs, *(data.outputs if kind == "rows" else ())]
     changed = []
-    for name in _picture_files(data, ready):
+    for name in _media_files(data, ready):
         if ready.frame[name].dtype == pl.String:
             changed.append([_stamp(path) for path in ready.frame[name].to_list()])
     features = {
@@ -123,7 +123,8 @@ def _key(kind: str, data: DataPath, ready: Table) -> str:
     groups = data.groups()
     values = fingerprint(Table(ready.frame.select(list(dict.fromkeys(wanted)))))
     states = data.dump()
-    return key_of(kind, __version__, pl.__version__, pillow, values, changed, features, groups, states["inputs"], states["outputs"])
+    versions = [__version__, pl.__version__, pillow, *sounds.libraries()]
+    return key_of(kind, *versions, values, changed, features, groups, states["inputs"], states["outputs"])
 
 
 def _stamp(path: str | None) -> list[int]:

@@ -20,6 +20,7 @@ from deepwright.derive import derive, needed_columns
 from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, nearest
 from deepwright.families import COUNTED, SEQUENCES, Facts, Feature, State, TargetFacts
+from deepwright.media import DTYPES
 from deepwright.recipe import Recipe
 from deepwright.table import Note, Table, cast, tidy
 
@@ -111,7 +112,7 @@ class DataPath:
         """Encode prepared rows into the arrays of the wire, named ``group.array``.
 
         Raises:
-            DataError: A picture cannot be decoded.
+            DataError: A picture or a sound cannot be decoded.
         """
         arrays: Arrays = {}
         for group, names in self.groups().items():
@@ -231,8 +232,12 @@ def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
     """Return how many rows of a batch a network may get at once: ``most``, or fewer if they are sequences and long."""
-    longest = max((array.shape[1] for key, array in arrays.items() if key.rpartition(".")[2] in ("tokens", "series")), default=1)
-    return max(1, min(most, AT_ONCE // max(1, longest)))
+    # Of a sound's samples, some hundred are a frame, which becomes several maps.
+    share = {"tokens": 1, "series": 1, "sound": 32}
+    counts: list[int] = [
+        array.shape[1] // share[kind] for key, array in arrays.items() if (kind := key.rpartition(".")[2]) in share
+    ]
+    return max(1, min(most, AT_ONCE // max([1, *counts])))
 
 
 def tidied(recipe: Recipe, table: Table) -> Table:
@@ -272,7 +277,7 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
         except DeepwrightError as error:
             problems += error.problems
             continue
-        columns.append(_resolved_paths(column, table.base) if feature.dtype == "image" else column)
+        columns.append(_resolved_paths(column, table.base) if feature.dtype in DTYPES else column)
         notes += [note] if note else []
     if problems:
         raise DataError.of(problems)
@@ -356,7 +361,7 @@ def _unused(recipe: Recipe, table: Table, wanted: Iterable[str]) -> list[Note]:
 
 
 def _resolved_paths(column: pl.Series, base: str) -> pl.Series:
-    """Make relative paths of pictures absolute: they are meant from the folder of the file that names them."""
+    """Make relative paths of files absolute: they are meant from the folder of the file that names them."""
     if column.dtype != pl.String or not base:
         return column
     return pl.Series(column.name, [None if path is None else os.path.join(base, path) for path in column], pl.String)

@@ -167,6 +167,7 @@ class SoundFacts:
         hop: Samples from one frame to the next.
         mean: The mean of the log-mel spectrogram over the training rows.
         std: Its standard deviation.
+        cepstra: If not 0, so many coefficients of its cosine transform take the place of the bands (MFCC).
     """
 
     rate: int
@@ -176,6 +177,7 @@ class SoundFacts:
     hop: int
     mean: float
     std: float
+    cepstra: int = 0
 
 
 @dataclass(frozen=True)
@@ -535,7 +537,7 @@ class Draw:
 
     Args:
         generator: Of this step, on the CPU; the source of all randomness.
-        rows: The index of each picture of the batch among the training rows, (B,) int64 on the CPU.
+        rows: The index of each row of the batch among the training rows, (B,) int64 on the CPU.
         epoch: Epochs done, from 0.
         seed: The training's seed, for a choice that stays the same for a row over the whole training.
     """
@@ -547,14 +549,22 @@ class Draw:
 
 
 class Augmentation(Part):
-    """A random change of training pictures that keeps their meaning, batched and on the device."""
+    """A random change of training pictures or sounds that keeps their meaning, batched and on the device."""
 
     family: ClassVar[str] = "augmentations"
+    accepts: ClassVar[Wire] = "image"
+    """What it changes: ``image`` or ``sound``."""
 
-    def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
-        """Return ``augment(pictures, draw)``: (B, C, H, W) float in 0…255 to the same; each row is changed on its own.
+    def build(self, facts: Any) -> Callable[..., Any]:
+        """Return the change; each row is changed on its own, and all randomness comes from ``draw``, so that runs can be repeated.
 
-        All randomness comes from ``draw``, so that a run can be repeated and resumed.
+        Args:
+            facts: The input's :class:`ImageFacts` or :class:`SoundFacts`.
+
+        Returns:
+            Pictures: ``augment(pictures, draw)``, (B, C, H, W) float in 0…255 to the same.
+            Sounds: ``augment(sound, lengths, draw)``, (B, T) float in ±32768 and the samples of each row (B,), to the same; T may
+            become another, and what stands behind the end of a row does not count.
         """
         raise NotImplementedError
 

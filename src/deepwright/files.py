@@ -30,6 +30,9 @@ from deepwright.errors import DataError, nearest
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 """The suffixes of picture files."""
 
+SOUNDS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
+"""The suffixes of sound files."""
+
 BOMB_FLOOR = 1 << 30
 """Bytes that any file may expand to; beyond them :data:`BOMB_RATIO` applies."""
 
@@ -322,14 +325,14 @@ def _pickle(path: str) -> DataError:
 def holds(path: str, suffixes: Sequence[str]) -> bool:
     """Return whether ``path`` is a file of one of these suffixes, or an existing folder or archive that holds one directly.
 
-    A folder or an archive that holds pictures is none: it is for the ``images`` source. Nothing is read for a plain name.
+    A folder or an archive that holds pictures or sounds is none: it is for the sources of these. Nothing is read for a plain name.
     """
     if not is_archive(path) and not Path(path).expanduser().is_dir():
         return suffix_of(path) in suffixes
     if not Path(path).expanduser().exists():
         return False
     inside = [member.name for member in members(path)]
-    return bool(_tables(inside, suffixes)) and not any(suffix_of(name) in PICTURES for name in inside)
+    return bool(_tables(inside, suffixes)) and not any(suffix_of(name) in PICTURES | SOUNDS for name in inside)
 
 
 def _tables(names: list[str], suffixes: Sequence[str]) -> list[str]:

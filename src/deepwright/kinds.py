@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from deepwright.casting import date_formats, parse_dates, tag_sign
-from deepwright.files import PICTURES
+from deepwright.files import PICTURES, SOUNDS
+from deepwright.media import is_sound
 from deepwright.table import Table
 
 FEW_CLASSES = 20
@@ -25,8 +26,8 @@ class Kind:
     """What a column is.
 
     Args:
-        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``text``, ``tags``), or what is no input:
-            ``constant``, ``identifier`` or ``empty``.
+        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``sound``, ``text``, ``tags``), or what is
+            no input: ``constant``, ``identifier`` or ``empty``.
         why: Why, in a few words.
         note: What deserves attention, and what to do about it.
     """
@@ -100,7 +101,8 @@ def infer_target(column: pl.Series, name: str) -> Kind:
 def _by_dtype(column: pl.Series) -> Kind | None:
     dtype = column.dtype
     if dtype == pl.Binary:
-        return Kind("image", "pictures' bytes")
+        first = next((bytes(value[:12]) for value in column if value is not None), b"")
+        return Kind("sound", "sounds' bytes") if is_sound(first) else Kind("image", "pictures' bytes")
     if isinstance(dtype, pl.Array) and len(dtype.shape) in (2, 3):
         return Kind("image", f"pixels, {' × '.join(map(str, dtype.shape))}")
     if isinstance(dtype, pl.List | pl.Array):
@@ -143,7 +145,7 @@ def _text(known: pl.Series, distinct: int, name: str) -> Kind:
     if distinct == 2:
         return Kind("binary", "two distinct texts", note)
     if not note:
-        for kind in (_date(known), _picture(known), _tags(known)):
+        for kind in (_date(known), _files(known), _tags(known)):
             if kind:
                 return kind
     return _words(known, distinct, note)
@@ -179,10 +181,14 @@ def _compact_date(known: pl.Series, name: str) -> Kind | None:
     return Kind("date", "parse as dates %Y%m%d, and named so") if not parse_dates(known, "%Y%m%d").null_count() else None
 
 
-def _picture(known: pl.Series) -> Kind | None:
-    ends = tuple(sorted(PICTURES))
-    share = _sample(known).str.to_lowercase().str.contains(rf"\.({'|'.join(end[1:] for end in ends)})$").mean()
-    return Kind("image", "paths of pictures") if isinstance(share, float) and share >= _MOSTLY else None
+def _files(known: pl.Series) -> Kind | None:
+    """Tell paths of pictures and of sounds by how they end."""
+    known = _sample(known).str.to_lowercase()
+    for kind, what, suffixes in (("image", "pictures", PICTURES), ("sound", "sounds", SOUNDS)):
+        share = known.str.contains(rf"\.({'|'.join(sorted(end[1:] for end in suffixes))})$").mean()
+        if isinstance(share, float) and share >= _MOSTLY:
+            return Kind(kind, f"paths of {what}")
+    return None
 
 
 def _tags(known: pl.Series) -> Kind | None:

@@ -5,12 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepwright.errors import DataError
-from deepwright.machine import processors
+from deepwright.media import Medium, each
 
 Pixels = NDArray[np.uint8]
 
@@ -35,19 +31,6 @@ _BROKEN = (
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
 """Orientations in which a camera's height and width are exchanged."""
-
-
-_THREADS: ContextVar[int | None] = ContextVar("_THREADS", default=None)
-
-
-@contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """Let pictures be read in ``count`` threads inside the block; ``None``: one for each processor, at most 8."""
-    token = _THREADS.set(count)
-    try:
-        yield
-    finally:
-        _THREADS.reset(token)
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ def sizes(column: pl.Series) -> NDArray[np.int64]:
     if isinstance(column.dtype, pl.Array):
         pixels = _pixel_arrays(column)
         return np.tile(np.asarray(pixels.shape[1:3], dtype=np.int64), (len(pixels), 1))
-    found = [size for size in _each(column, _header) if size is not None]
+    found = [size for size in each(column, _header, _MEDIUM) if size is not None]
     return np.asarray(found, dtype=np.int64).reshape(-1, 2)
 
 
@@ -94,7 +77,7 @@ def decode(column: pl.Series, form: Form, missing: Pixels) -> Pixels:
     if isinstance(column.dtype, pl.Array):
         return _arrays(column, form, missing)
     out = np.empty((len(column), form.height, form.width, form.channels), dtype=np.uint8)
-    for row, picture in enumerate(_each(column, lambda value: _pixels(_open(value), form))):
+    for row, picture in enumerate(each(column, lambda value: _pixels(_open(value), form), _MEDIUM)):
         out[row] = missing if picture is None else picture
     return out
 
@@ -106,61 +89,15 @@ def png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
-def _each(column: pl.Series, work: Callable[[Any], Any]) -> Iterator[Any]:
-    """Yield ``work(value)`` for each row (``None`` if missing), in order, on all cores.
-
-    Raises:
-        DataError: After the last row, if the work failed on any (E265).
-    """
-    values = column.to_list()
-
-    def attempt(value: Any) -> Any:
-        try:
-            return None if value is None else work(value)
-        except _BROKEN as error:
-            return _Failure(_reason(error))
-
-    failures: list[tuple[int, str]] = []
-    with ThreadPoolExecutor(_THREADS.get() or min(8, processors())) as pool:
-        # small batches are not worth a thread; the chunks bound how many pictures wait in memory
-        for start in range(0, len(values), 256):
-            chunk = values[start : start + 256]
-            for row, result in enumerate(map(attempt, chunk) if len(chunk) < 4 else pool.map(attempt, chunk), start):
-                if isinstance(result, _Failure):
-                    failures.append((row, result.reason))
-                else:
-                    yield result
-    if failures:
-        raise _unreadable(column, failures)
-
-
-@dataclass(frozen=True)
-class _Failure:
-    reason: str
-
-
 def _reason(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "the file does not exist"
     if isinstance(error, UnidentifiedImageError):
         return "not a picture of a known format"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"claims more than {MAX_PIXELS:,} pixels"
-    return str(error) or type(error).__name__
+    return str(error)
 
 
-def _unreadable(column: pl.Series, failures: list[tuple[int, str]]) -> DataError:
-    paths = column.dtype == pl.String
-    listed = [f"row {row + 1}" + (f" ({column[row]})" if paths else "") + f": {reason}" for row, reason in failures[:10]]
-    more = [f"and {len(failures) - 10:,} more"] if len(failures) > 10 else []
-    return DataError(
-        "E265",
-        f"{len(failures):,} of {len(column):,} pictures cannot be read",
-        where=f"column {column.name}",
-        got="; ".join(listed + more),
-        expected="whole files in one of " + ", ".join(FORMATS),
-        fix="mend or remove these files, or leave their cells empty: a missing picture is allowed",
-    )
+_MEDIUM = Medium("pictures", "E265", "whole files in one of " + ", ".join(FORMATS), _BROKEN, _reason)
 
 
 def _open(value: bytes | str) -> Image.Image:

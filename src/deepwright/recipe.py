@@ -243,7 +243,7 @@ class Training(Spec):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """``auto`` takes bf16 where it is measured to be faster and agrees with fp32."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
-    """Memory layout of pictures; ``auto`` measures."""
+    """Memory layout of pictures and sounds; ``auto`` measures."""
     threads: int | None = Field(None, ge=1)
     """CPU threads, which the last bits of the weights depend on; by default as many as are measured to be fastest."""
     prefetch: int | None = Field(None, ge=0)

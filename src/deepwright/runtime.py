@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deepwright.bundle import Bundle
 from deepwright.datapath import Arrays, DataPath, joined, lengths, rows_at_once, tidied, trimmed
 from deepwright.errors import BundleError, DataError
+from deepwright.media import DTYPES
 from deepwright.progress import Event, Listener, silent
 from deepwright.table import Table
 
@@ -23,7 +24,7 @@ Outputs = dict[str, NDArray[np.float32]]
 CHUNK = 1024
 """Rows a run of the graph: large enough to be fast, small enough that what flows through the network fits in memory."""
 BLOCK = 16 * CHUNK
-"""Rows encoded at once; pictures, which are much larger than table rows, go by ``CHUNK``."""
+"""Rows encoded at once; pictures and sounds, which are much larger than table rows, go by ``CHUNK``."""
 
 
 class Backend(Protocol):
@@ -102,8 +103,8 @@ def run_in_chunks(
     """Encode a block of rows at a time, run the graph on chunks of it, and tell the listener how far it is."""
     if len(ready) == 0:
         return {name: _empty(data, name) for name in data.recipe.outputs}
-    media = any(feature.dtype == "image" for feature in data.recipe.inputs.values())
-    size = CHUNK if media else BLOCK
+    files = any(feature.dtype in DTYPES for feature in data.recipe.inputs.values())
+    size = CHUNK if files else BLOCK
     collected: dict[str, list[NDArray[np.float32]]] = {}
     for first in range(0, len(ready), size):
         part = ready.with_frame(ready.frame.slice(first, size))

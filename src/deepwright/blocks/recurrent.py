@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.sequences import reversed_rows
-from deepwright.blocks.sequencing import CellName
+
+if TYPE_CHECKING:
+    from deepwright.blocks.sequencing import CellName
 
 _CELLS: dict[CellName, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 

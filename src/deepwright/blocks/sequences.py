@@ -6,15 +6,19 @@ have no place at all: its vector is zero.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from deepwright.blocks.contract import SequenceEncoderModule
 from deepwright.blocks.dropout import Dropout
-from deepwright.blocks.sequencing import PoolName
 from deepwright.blocks.spectrogram import LogMel
 from deepwright.errors import RecipeError
 from deepwright.families import Facts, SeriesFacts, SoundFacts, TokensFacts
+
+if TYPE_CHECKING:
+    from deepwright.blocks.sequencing import PoolName
 
 
 def places(lengths: Tensor, count: int) -> Tensor:
@@ -134,11 +138,11 @@ class SoundInput(SequenceInput):
 
     def __init__(self, facts: SoundFacts) -> None:
         super().__init__()
-        self.spectrogram = LogMel(facts.rate, facts.window, facts.hop, facts.mels, facts.mean, facts.std)
-        self.width = facts.mels
+        self.spectrogram = LogMel(facts.rate, facts.window, facts.hop, facts.mels, facts.mean, facts.std, facts.cepstra)
+        self.width = facts.cepstra or facts.mels
 
     def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return (B, frames, mels) and the mask."""
+        """Return (B, frames, mels or cepstra) and the mask."""
         frames, lengths = self.spectrogram(inputs["sound"], inputs["lengths"])
         mask = places(lengths, frames.shape[1])
         return frames * mask.unsqueeze(-1), mask

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, ImageFacts, TokensFacts
+from deepwright.families import Facts, ImageFacts, SoundFacts, TokensFacts
 
 Shape = tuple[int, ...]
 """A shape without its batch axis: (C, H, W) is a map, (D,) a vector."""
@@ -130,6 +130,19 @@ def expect_tokens(encoder: str, facts: Facts) -> TokensFacts:
     if facts.tokens is not None:
         return facts.tokens
     raise RecipeError("E108", f"{encoder} needs a text", where=facts.name, got=f"a {facts.wire}", expected="an input of type text")
+
+
+def expect_sound(encoder: str, facts: Facts) -> SoundFacts:
+    """Return what the encoder may know of its sound.
+
+    Raises:
+        RecipeError: E108, if the input is not a sound.
+    """
+    if facts.sound is not None:
+        return facts.sound
+    raise RecipeError(
+        "E108", f"{encoder} needs a sound", where=facts.name, got=f"a {facts.wire}", expected="an input of type sound"
+    )
 
 
 def show(shape: Shape) -> str:

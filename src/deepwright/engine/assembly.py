@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Augment, Rows
+from deepwright.batches import Augment, AugmentPictures, AugmentSounds, Rows
 from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
@@ -123,21 +124,32 @@ def _say_complete(model: Model, rows: Rows) -> None:
 
 
 def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
-    """Return one change for each picture input: its declared augmentations, one after the other."""
+    """Return one change for each input of pictures or sounds: its declared augmentations, one after the other."""
     found: dict[str, Augment] = {}
     for group, facts in data.facts().items():
         parts = getattr(recipe.inputs.get(group), "augment", None)
-        if facts.image is None or not parts:
-            continue
-        changes = [part.build(facts.image) for part in parts]
-
-        def change(picture: Tensor, draw: Draw, changes: list[Augment] = changes) -> Tensor:
-            for each in changes:
-                picture = each(picture, draw)
-            return picture
-
-        found[f"{group}.image"] = change
+        if parts and facts.wire in ("image", "sound"):
+            build: Callable[[list[Augment]], Augment] = _pictures_changed if facts.wire == "image" else _sounds_changed
+            found[f"{group}.{facts.wire}"] = build([part.build(getattr(facts, facts.wire)) for part in parts])
     return found
+
+
+def _pictures_changed(changes: Sequence[AugmentPictures]) -> AugmentPictures:
+    def change(pictures: Tensor, draw: Draw) -> Tensor:
+        for each in changes:
+            pictures = each(pictures, draw)
+        return pictures
+
+    return change
+
+
+def _sounds_changed(changes: Sequence[AugmentSounds]) -> AugmentSounds:
+    def change(sound: Tensor, lengths: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+        for each in changes:
+            sound, lengths = each(sound, lengths, draw)
+        return sound, lengths
+
+    return change
 
 
 def _rows_each(batch: int, world: World) -> int:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded, shrunk
+from deepwright.datapath import trimmed
 from deepwright.engine.parallel import ALONE, World
 from deepwright.families import Draw
 
@@ -26,7 +27,7 @@ class Feed:
         rows: Training rows.
         sampler: Which rows each step takes.
         seed: The seed of augmentation.
-        augment: The change of each picture input, by its key.
+        augment: The change of each input of pictures or sounds, by its key.
         mixup: Mixup's alpha; 0 is off.
         cutmix: CutMix's alpha; 0 is off.
         resize: How large pictures are at first, as a share of their side, and the share of all steps at which they are whole.
@@ -75,6 +76,11 @@ class Feed:
     def _changed(self, batch: Batch, draw: Draw) -> Batch:
         """Apply each input's own augmentations, then mixup or CutMix."""
         for key, change in self.augment.items():
+            if key.endswith(".sound"):
+                lengths = f"{key.removesuffix('sound')}lengths"
+                batch.arrays[key], batch.arrays[lengths] = change(batch.arrays[key].float(), batch.arrays[lengths], draw)
+                batch.arrays |= trimmed({name: batch.arrays[name] for name in (key, lengths)})
+                continue
             # Augmentations see (B, C, H, W); the wire is (B, H, W, C).
             picture = batch.arrays[key].permute(0, 3, 1, 2).float()
             batch.arrays[key] = change(picture, draw).permute(0, 2, 3, 1)

@@ -47,7 +47,7 @@ class Choice:
 
     Args:
         precision: ``fp32`` or ``bf16``.
-        layout: ``contiguous`` or ``channels_last`` (pictures only).
+        layout: ``contiguous`` or ``channels_last`` (pictures and sounds only).
         threads: CPU threads within an operator.
         prefetch: Batches made ahead by a background thread.
         compile: Whether the network is compiled.
@@ -165,10 +165,10 @@ def _pinned(start: Choice, plain: Choice, training: Training) -> bool:
 
 def first_choice(task: Task, training: Training) -> Choice:
     """Return what the recipe pins, and for the rest what is usually right."""
-    pictures = any(key.endswith(".image") for key in task.feed.rows.arrays)
+    maps = any(key.endswith((".image", ".sound")) for key in task.feed.rows.arrays)
     return Choice(
         "fp32" if training.precision == "auto" else training.precision,
-        ("channels_last" if pictures else "contiguous") if training.layout == "auto" else training.layout,
+        ("channels_last" if maps else "contiguous") if training.layout == "auto" else training.layout,
         training.threads or torch.get_num_threads(),
         training.prefetch or 0,
         training.compile == "on",
@@ -178,9 +178,9 @@ def first_choice(task: Task, training: Training) -> Choice:
 def _numerics(chosen: Candidate, training: Training, task: Task) -> Iterator[Choice]:
     best = chosen.choice
     device = task.feed.rows.device
-    pictures = any(key.endswith(".image") for key in task.feed.rows.arrays)
+    maps = any(key.endswith((".image", ".sound")) for key in task.feed.rows.arrays)
     precisions = ["fp32", "bf16"] if training.precision == "auto" and bf16_supported(device) else [best.precision]
-    layouts = ["channels_last", "contiguous"] if training.layout == "auto" and pictures else [best.layout]
+    layouts = ["channels_last", "contiguous"] if training.layout == "auto" and maps else [best.layout]
     for precision, layout in itertools.product(precisions, layouts):
         if (precision, layout) != (best.precision, best.layout):
             yield replace(best, precision=precision, layout=layout)

@@ -26,6 +26,8 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "mlflow": ("mlflow",),
     "cloud": ("fsspec",),
+    "text": ("tokenizers",),
+    "audio": ("soundfile", "soxr"),
     "ray": ("ray",),
 }
 """The modules that each extra brings."""

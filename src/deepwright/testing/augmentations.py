@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepwright.families import Augmentation, Draw, ImageFacts
+from deepwright.families import Augmentation, Draw, ImageFacts, SoundFacts
 
 if TYPE_CHECKING:
     import torch
@@ -15,11 +15,16 @@ __all__ = [
     "test_augmentation_changes_each_row_on_its_own",
     "test_augmentation_keeps_shape_type_and_range",
     "test_augmentation_never_happens_at_zero",
+    "test_augmentation_of_sounds_changes_each_row_on_its_own",
+    "test_augmentation_of_sounds_keeps_type_and_range",
+    "test_augmentation_of_sounds_never_happens_at_zero",
+    "test_augmentation_of_sounds_takes_its_randomness_from_the_generator",
     "test_augmentation_round_trips",
     "test_augmentation_takes_its_randomness_from_the_generator",
 ]
 
-AUGMENTATIONS = Augmentation.all()
+AUGMENTATIONS = {name: part for name, part in Augmentation.all().items() if part.accepts == "image"}
+SOUNDS = {name: part for name, part in Augmentation.all().items() if part.accepts == "sound"}
 SIZES = ((1, 28, 28), (3, 9, 14), (3, 2, 5), (1, 1, 1))
 
 
@@ -42,10 +47,10 @@ def draw_of(rows: int, seed: int = 0) -> Draw:
     return Draw(torch.Generator().manual_seed(seed), torch.arange(rows))
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, *SOUNDS])
 def test_augmentation_round_trips(name: str) -> None:
     """Dumping and parsing an augmentation gives it back."""
-    part = AUGMENTATIONS[name].example()
+    part = Augmentation.resolve(name).example()
     assert Augmentation.parse(part.dump()) == part
     assert Augmentation.parse(part.dump(defaults=False)) == part
 
@@ -110,3 +115,82 @@ def test_augmentation_never_happens_at_zero(name: str) -> None:
     pictures = _pictures(16, 3, 12, 12)
     changed = part.model_copy(update={"p": 0.0}).build(_facts(3, 12, 12))(pictures, draw_of(16))
     assert torch.equal(changed, pictures)
+
+
+def _sounds(rows: int, samples: int = 200) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return sounds and their lengths; the second has no sample, and behind the ends stands what must not count."""
+    import torch
+
+    generator = torch.Generator().manual_seed(1)
+    sound = torch.randint(-32768, 32768, (rows, samples), generator=generator).float()
+    lengths = torch.randint(1, samples + 1, (rows,), generator=generator, dtype=torch.int32)
+    lengths[1:2] = 0
+    return sound, lengths
+
+
+def _heard(sound: torch.Tensor, lengths: torch.Tensor) -> list[torch.Tensor]:
+    return [row[: int(length)] for row, length in zip(sound, lengths, strict=True)]
+
+
+SOUND_FACTS = SoundFacts(1000, 200, 8, 32, 16, -5.0, 3.0)
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_augmentation_of_sounds_keeps_type_and_range(name: str) -> None:
+    """Sounds stay sounds, one without a sample stays so, and neither the batch nor what stands behind the ends counts."""
+    import torch
+
+    augment = SOUNDS[name].example().build(SOUND_FACTS)
+    for rows in (1, 17):
+        sound, lengths = _sounds(rows)
+        kept = sound.clone(), lengths.clone()
+        changed, counts = augment(sound, lengths, draw_of(rows))
+        assert (changed.ndim, len(changed), changed.dtype) == (2, rows, sound.dtype)
+        assert (counts.shape, counts.dtype) == (lengths.shape, lengths.dtype)
+        assert bool((counts <= changed.shape[1]).all())
+        assert torch.equal(counts == 0, lengths == 0)
+        for row in _heard(changed, counts):
+            assert bool(torch.isfinite(row).all())
+            assert bool((row.abs() <= 32768).all())
+        assert torch.equal(sound, kept[0])
+        assert torch.equal(lengths, kept[1])
+        behind = torch.where(torch.arange(sound.shape[1]) < lengths[:, None], sound, -sound)
+        again = augment(behind, lengths, draw_of(rows))
+        for one, two in zip(_heard(changed, counts), _heard(*again), strict=True):
+            torch.testing.assert_close(one, two)
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_augmentation_of_sounds_takes_its_randomness_from_the_generator(name: str) -> None:
+    """The same generator state gives the same sounds; PyTorch's own generator is neither read nor moved."""
+    import torch
+
+    augment = SOUNDS[name].example().build(SOUND_FACTS)
+    sound, lengths = _sounds(8)
+    state = torch.get_rng_state()
+    first, again, other = (_heard(*augment(sound, lengths, draw_of(8, seed))) for seed in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert any(one.shape != two.shape or not torch.equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_augmentation_of_sounds_changes_each_row_on_its_own(name: str) -> None:
+    """Copies of one sound come out differently."""
+    sound, lengths = _sounds(1)
+    changed = _heard(*SOUNDS[name].example().build(SOUND_FACTS)(sound.expand(32, -1), lengths.expand(32), draw_of(32)))
+    assert any(changed[0].shape != row.shape or bool((changed[0] != row).any()) for row in changed[1:])
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_augmentation_of_sounds_never_happens_at_zero(name: str) -> None:
+    """With the probability 0 sounds come back as they were."""
+    import torch
+
+    part = SOUNDS[name].example()
+    if "p" not in type(part).model_fields:
+        pytest.skip("has no probability")
+    sound, lengths = _sounds(16)
+    changed, counts = part.model_copy(update={"p": 0.0}).build(SOUND_FACTS)(sound, lengths, draw_of(16))
+    assert torch.equal(changed, sound)
+    assert torch.equal(counts, lengths)

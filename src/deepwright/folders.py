@@ -1,0 +1,203 @@
+"""Folders and archives of pictures or sounds: a folder a class, or names that say what is what (floor 2, above the files)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from deepwright.errors import DataError
+from deepwright.files import find, is_archive, listed, members, read_members, source_line, suffix_of
+from deepwright.frames import Note
+from deepwright.table import Table
+
+_TRAIN, _TEST, _VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is looked for.
+
+    Args:
+        source: The type of the source.
+        column: The column of the files.
+        what: What they are, in the plural.
+        suffixes: How their names end.
+        example: A file's name, for messages.
+    """
+
+    source: str
+    column: str
+    what: str
+    suffixes: frozenset[str]
+    example: str
+
+
+@dataclass
+class _Found:
+    """What a folder holds: the files of each part (``train``, ``test``, ``all``), the columns of each, and what is told of it."""
+
+    sides: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    validation: int = 0
+
+
+def holds_classes(path: str, kind: Kind) -> bool:
+    """Return whether the path is an existing folder or archive that holds such files, some of them in folders."""
+    place = Path(path).expanduser()
+    if "://" in path or not (place.is_dir() or (is_archive(path) and place.is_file())):
+        return False
+    return any("/" in entry.name for entry in members(path) if suffix_of(entry.name) in kind.suffixes)
+
+
+def has_test(path: str, kind: Kind, names: str | None) -> bool:
+    """Return whether there is a part for testing beside one for training."""
+    return {"train", "test"} <= _find(path, kind, names).sides.keys()
+
+
+def read(path: str, kind: Kind, split: str | None, names: str | None) -> Table:
+    """Read the list of files, and from an archive their bytes.
+
+    Args:
+        path: The folder or archive.
+        kind: What is looked for.
+        split: Where there are folders ``train`` and ``test``: which is read; by default the training rows.
+        names: How files are named, such as ``{label}_{speaker}``; by default the folder is the label.
+
+    Raises:
+        DataError: The path is missing or damaged (E20x), or does not hold such files in folders of classes or so named (E216).
+    """
+    found = _find(path, kind, names)
+    side: str = split or ("train" if "train" in found.sides else next(iter(found.sides)))
+    files = found.sides.get(side, [])
+    if not files:
+        raise DataError("E216", f"no {kind.what} of the {split} rows", where=path, got=f"parts: {', '.join(found.sides) or 'none'}")
+    place, _ = find(path)
+    if place.is_dir():
+        cells = pl.Series(kind.column, [str(place.resolve() / name) for name in files], dtype=pl.String)
+    else:
+        cells = pl.Series(kind.column, list(read_members(path, files).values()), dtype=pl.Binary)
+    notes: list[Note] = []
+    if found.others:
+        text = f"{len(found.others):,} files are no {kind.what} and were left out: {listed(found.others, 3)}"
+        notes.append(Note(f"not_{kind.what}", text, len(found.others)))
+    if found.validation and split != "test":
+        text = f"{found.validation:,} validation {kind.what} are among the training rows, which are divided anew"
+        notes.append(Note("validation", text, found.validation))
+    if split is None and "test" in found.sides and side == "train":
+        more = {"names": names} if names else {}
+        fix = source_line(kind.source, path, split="test", **more).replace("data: {source: ", "data: {test: ")
+        notes.append(Note("held_out", f"{len(found.sides['test']):,} test {kind.what} were not read; they are   {fix}"))
+    others = [pl.Series(key, [found.columns[name][key] for name in files], dtype=pl.String) for key in found.columns[files[0]]]
+    return Table(pl.DataFrame([cells, *others]), Path(path).name, tuple(notes))
+
+
+def _find(path: str, kind: Kind, names: str | None) -> _Found:
+    place, _ = find(path)
+    if not (place.is_dir() or is_archive(place.name)):
+        raise DataError("E216", "neither a folder nor an archive", where=path)
+    entries = [entry.name for entry in members(path)]
+    files = [name for name in entries if suffix_of(name) in kind.suffixes]
+    others = [name for name in entries if suffix_of(name) not in kind.suffixes]
+    if not files and names is not None:
+        raise DataError("E216", f"no {kind.what}", where=path, got=listed(entries, 3), expected=f"files such as {kind.example}")
+    return _by_name(path, kind, files, others, names) if names is not None else _by_folder(path, kind, files, others)
+
+
+def _by_folder(path: str, kind: Kind, files: list[str], others: list[str]) -> _Found:
+    """Take the last folder for the class; above it perhaps train and test, and folders around everything."""
+    steps = [name.split("/") for name in files]
+    length = Counter(map(len, steps)).most_common(1)[0][0] if steps else 0
+    odd = [name for name, parts in zip(files, steps, strict=True) if len(parts) != length]
+    depth = length - 2
+    usual = f"CLASS/{kind.example} or {{train,test}}/CLASS/{kind.example}"
+    if odd or depth < 0:
+        raise DataError(
+            "E216",
+            f"{len(odd):,} {kind.what} lie at another depth than the others" if odd else f"no {kind.what} in folders of classes",
+            where=path,
+            got=listed(odd or [*files, *others], 3),
+            expected=usual,
+            fix="put each file into the folder of its class, use a CSV file with a column of paths, or where names tell the class "
+            + source_line(kind.source, path, names="{label}_{number}"),
+        )
+    found = _Found(columns={name: {"label": parts[depth]} for name, parts in zip(files, steps, strict=True)}, others=others)
+    above = {parts[depth - 1].lower() for parts in steps} if depth else set()
+    divided = bool(above) and above <= {*_TRAIN, *_TEST, *_VALIDATION}
+    if not divided and len({tuple(parts[:depth]) for parts in steps}) > 1:
+        raise DataError(
+            "E216",
+            "the folders of classes lie in several folders, and these are not train and test",
+            where=path,
+            got=listed(sorted({"/".join(parts[:depth]) for parts in steps}), 4),
+            expected=usual,
+        )
+    _divide(found, files, [parts[depth - 1].lower() for parts in steps] if divided else None)
+    return found
+
+
+def _by_name(path: str, kind: Kind, files: list[str], others: list[str], names: str) -> _Found:
+    """Take the columns from the files' names; where all lie below folders train and test, these are the parts."""
+    fields = _FIELD.findall(names)
+    pattern = re.compile("".join(_escaped(part) for part in re.split(r"(\{\w+\})", names)))
+    found, unfit = _Found(others=others), []
+    for name in files:
+        known = pattern.fullmatch(name.rpartition(".")[0].split("/", name.count("/") - names.count("/"))[-1])
+        if known is None:
+            unfit.append(name)
+        else:
+            found.columns[name] = {key: known[key] for key in fields}
+    if unfit:
+        raise DataError(
+            "E216",
+            f"{len(unfit):,} of {len(files):,} {kind.what} are not named {names}",
+            where=path,
+            got=listed(unfit, 3),
+            fix="correct names, or rename or remove these files",
+        )
+    sides = [next((step.lower() for step in name.split("/")[:-1] if _is_side(step)), "") for name in files]
+    _divide(found, files, sides if all(sides) else None)
+    return found
+
+
+def check_names(names: str, kind: Kind) -> None:
+    """Raise ``ValueError`` unless the fields of a pattern are columns of their own, divided by signs."""
+    fields = _FIELD.findall(names)
+    if not fields or "}{" in names or re.search(r"[{}]", _FIELD.sub("", names)):
+        raise ValueError(f"names ({names}) must hold fields in braces, divided by signs, such as {{label}}_{{speaker}}")
+    if len({*fields, kind.column}) != len(fields) + 1 or any(name[0].isdigit() for name in fields):
+        raise ValueError(f"the fields of names ({names}) must be different words, and not {kind.column}")
+
+
+def _escaped(part: str) -> str:
+    return f"(?P<{part[1:-1]}>[^/]+?)" if _FIELD.fullmatch(part) else re.escape(part)
+
+
+def _is_side(folder: str) -> bool:
+    return folder.lower() in (*_TRAIN, *_TEST, *_VALIDATION)
+
+
+def _divide(found: _Found, files: Sequence[str], above: Sequence[str] | None) -> None:
+    """Put files into their parts, by the lower-case folders above them that say train or test, if there are any."""
+    if above is None:
+        found.sides = {"all": list(files)} if files else {}
+        return
+    kinds = set(above)
+    sides = {folder: _side(folder, kinds) for folder in kinds}
+    for name, folder in zip(files, above, strict=True):
+        found.sides.setdefault(sides[folder], []).append(name)
+    merged = {folder for folder in kinds & {*_VALIDATION} if sides[folder] == "train"}
+    found.validation = sum(folder in merged for folder in above)
+
+
+def _side(folder: str, beside: set[str]) -> str:
+    """Return what a folder holds; validation files are the test where there is none, and training rows where there is."""
+    if folder in _TEST or (folder in _VALIDATION and not beside & {*_TEST}):
+        return "test"
+    return "train"
