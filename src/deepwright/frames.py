@@ -61,7 +61,7 @@ def frame_of(value: Any, where: str) -> tuple[pl.DataFrame, list[Note]]:
 
 
 def plain(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
-    """Make columns simple: pictures and sounds as ``{bytes, path}`` become their bytes, other structs one column a field, categories text."""
+    """Make columns simple: files as ``{bytes, path}`` become their bytes, other structs one column a field, categories text."""
     notes: list[Note] = []
     while structs := [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]:
         for name in structs:
