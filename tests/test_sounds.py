@@ -217,6 +217,14 @@ def test_long_sounds_go_through_a_network_few_at_a_time():
     assert rows_at_once({"a.sound": np.zeros((1, 480_000))}, 1024) == 4
 
 
+def test_a_report_draws_a_sound():
+    low, high = (sounds.drawn(sounds.wav(tone(pitch, 1.0), 8000)) for pitch in (200, 3000))
+    assert low.shape[0] == 48
+    assert low.dtype == np.uint8
+    assert low.mean(1).argmax() > 30 > 15 > high.mean(1).argmax()
+    assert infer(column(sounds.wav(tone(440, 1.0, 16000), 16000, kind="MP3")), "x").type == "sound"
+
+
 # Augmentations --------------------------------------------------------------------------------------------------------------
 
 

@@ -86,6 +86,21 @@ def decode(column: pl.Series, form: Form) -> tuple[Samples, NDArray[np.int32]]:
     return out, lengths
 
 
+def drawn(data: bytes, seconds: float = 10.0) -> NDArray[np.uint8]:
+    """Return the spectrogram of a file's first seconds as a grey picture (bands, frames), low bands at the bottom.
+
+    Raises:
+        DataError: It cannot be read (E266).
+        MissingExtra: The library that reads sounds is not installed (E601).
+    """
+    column = pl.Series("sound", [data])
+    rate = min(16_000, int(headers(column)[0, 1]))
+    rows, lengths = decode(column, Form(rate, math.ceil(seconds * rate)))
+    mel = log_mel(rows[0, : lengths[0]], rate, max(2, rate // 30), max(1, rate // 60), 48)
+    low, high = mel.min(), mel.max()
+    return np.asarray((mel.T[::-1] - low) / max(high - low, 1e-6) * 255, dtype=np.uint8)
+
+
 def libraries() -> list[str]:
     """Return the versions of what decodes and resamples, empty where it is not installed."""
     return [_version(name) for name in ("soundfile", "soxr")]
