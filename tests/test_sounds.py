@@ -125,7 +125,7 @@ def test_all_bad_rows_are_told_at_once():
         sounds.decode(column(good, b"x", None, good[:-9], *[b""] * 9), sounds.Form(8000, 100))
     text = str(caught.value)
     assert "11 of 13 sounds" in text
-    assert "row 2: not a sound of a known format" in text
+    assert "row 2: not a sound of a known format, or damaged at its start" in text
     assert "row 4: cut short" in text
     assert "and 1 more" in text
 

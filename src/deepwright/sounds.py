@@ -37,6 +37,7 @@ _STREAMED = 0x7FFF0000
 """Writers that could not go back to tell the length leave one of at least this many bytes."""
 _CHUNKS = 100
 _EMPTY = "holds no sample"
+_UNKNOWN = "not a sound of a known format, or damaged at its start"
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ def _opened(value: bytes | str) -> Iterator[soundfile.SoundFile]:
     """
     import soundfile
 
+    readable = False
     try:
         with io.BytesIO(value) if isinstance(value, bytes) else open(value, "rb") as raw:
             _check_riff(raw)
@@ -155,14 +157,12 @@ def _opened(value: bytes | str) -> Iterator[soundfile.SoundFile]:
                     raise _BrokenError(f"a sound in the format {sound.format}, which is not read")
                 if not RATES[0] <= sound.samplerate <= RATES[1]:
                     raise _BrokenError(f"claims {sound.samplerate:,} samples a second")
+                readable = True
                 yield sound
-    except soundfile.LibsndfileError as error:
-        unknown = error.code == 1  # SF_ERR_UNRECOGNISED_FORMAT
-        raise _BrokenError(
-            "not a sound of a known format" if unknown else error.error_string.removeprefix("Error : ").rstrip(".")
-        ) from error
     except (soundfile.SoundFileError, TypeError) as error:
-        raise _BrokenError(str(error)) from error
+        # What the library says of files that it cannot open is often wrong, such as that they do not exist.
+        why = getattr(error, "error_string", str(error)).removeprefix("Error : ").rstrip(".") if readable else _UNKNOWN
+        raise _BrokenError(why) from error
 
 
 def _check_riff(file: BinaryIO) -> None:
