@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 import polars as pl
+from pydantic import model_validator
 
 from deepwright.errors import DataError
+from deepwright.families import Source
 from deepwright.files import find, is_archive, listed, members, read_members, source_line, suffix_of
 from deepwright.frames import Note
 from deepwright.table import Table
@@ -48,31 +51,52 @@ class _Found:
     validation: int = 0
 
 
-def holds_classes(path: str, kind: Kind) -> bool:
-    """Return whether the path is an existing folder or archive that holds such files, some of them in folders."""
-    place = Path(path).expanduser()
-    if "://" in path or not (place.is_dir() or (is_archive(path) and place.is_file())):
-        return False
-    return any("/" in entry.name for entry in members(path) if suffix_of(entry.name) in kind.suffixes)
+class FolderSource(Source):
+    """Files in one folder a class, in a folder or an archive."""
+
+    kind: ClassVar[Kind]
+
+    split: Literal["train", "test"] | None = None
+    """Where there are folders ``train`` and ``test``: which is read; by default the training rows."""
+    names: str | None = None
+    """How files are named, their suffix left aside, where the name tells what is in them: ``{label}_{speaker}_{n}`` makes a column
+    of each word in braces; by default the folder is the column ``label``."""
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.names is not None:
+            _check_names(self.names, self.kind)
+        return self
+
+    @classmethod
+    def recognises(cls, path: str) -> bool:
+        """Return whether the path is an existing folder or archive that holds such files, some of them in folders."""
+        place = Path(path).expanduser()
+        if "://" in path or not (place.is_dir() or (is_archive(path) and place.is_file())):
+            return False
+        return any("/" in entry.name for entry in members(path) if suffix_of(entry.name) in cls.kind.suffixes)
+
+    def read(self) -> Table:
+        """Read the list of files, and from an archive their bytes.
+
+        Raises:
+            DataError: The path is missing or damaged (E20x), or does not hold such files in folders of classes or so named (E216).
+        """
+        return _read(self.path, self.kind, self.split, self.names)
+
+    def held_out(self) -> Self | None:
+        """Return the source of the files in the folder ``test`` beside ``train``, if there is one."""
+        if self.split is None and {"train", "test"} <= _find(self.path, self.kind, self.names).sides.keys():
+            return self.model_copy(update={"split": "test"})
+        return None
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return a source of a folder that need not exist."""
+        return cls(path=cls.kind.what)
 
 
-def has_test(path: str, kind: Kind, names: str | None) -> bool:
-    """Return whether there is a part for testing beside one for training."""
-    return {"train", "test"} <= _find(path, kind, names).sides.keys()
-
-
-def read(path: str, kind: Kind, split: str | None, names: str | None) -> Table:
-    """Read the list of files, and from an archive their bytes.
-
-    Args:
-        path: The folder or archive.
-        kind: What is looked for.
-        split: Where there are folders ``train`` and ``test``: which is read; by default the training rows.
-        names: How files are named, such as ``{label}_{speaker}``; by default the folder is the label.
-
-    Raises:
-        DataError: The path is missing or damaged (E20x), or does not hold such files in folders of classes or so named (E216).
-    """
+def _read(path: str, kind: Kind, split: str | None, names: str | None) -> Table:
     found = _find(path, kind, names)
     side: str = split or ("train" if "train" in found.sides else next(iter(found.sides)))
     files = found.sides.get(side, [])
@@ -166,7 +190,7 @@ def _by_name(path: str, kind: Kind, files: list[str], others: list[str], names: 
     return found
 
 
-def check_names(names: str, kind: Kind) -> None:
+def _check_names(names: str, kind: Kind) -> None:
     """Raise ``ValueError`` unless the fields of a pattern are columns of their own, divided by signs."""
     fields = _FIELD.findall(names)
     if not fields or "}{" in names or re.search(r"[{}]", _FIELD.sub("", names)):

@@ -61,14 +61,14 @@ def frame_of(value: Any, where: str) -> tuple[pl.DataFrame, list[Note]]:
 
 
 def plain(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[Note]]:
-    """Make columns simple: pictures as ``{bytes, path}`` become their bytes, other structs one column a field, categories text."""
+    """Make columns simple: files as ``{bytes, path}`` become their bytes, other structs one column a field, categories text."""
     notes: list[Note] = []
     while structs := [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]:
         for name in structs:
             fields = {field.name: field.dtype for field in frame.schema[name].fields}  # type: ignore[attr-defined]
             if fields.get("bytes") == pl.Binary and set(fields) <= {"bytes", "path"}:
                 frame = frame.with_columns(pl.col(name).struct.field("bytes").alias(name))
-                notes.append(Note("struct", f"{name}: the pictures' bytes taken from {{bytes, path}}", frame.height, name))
+                notes.append(Note("struct", f"{name}: the files' bytes taken from {{bytes, path}}", frame.height, name))
                 continue
             parts = frame.get_column(name).struct.unnest()
             parts.columns = [f"{name}.{part}" for part in parts.columns]

@@ -34,7 +34,10 @@ def threads(count: int | None) -> Iterator[None]:
 
 def is_sound(data: bytes) -> bool:
     """Return whether a file begins like a sound: WAV, FLAC, Ogg or MP3."""
-    return data[:4] in (b"fLaC", b"OggS", b"RF64") or data[:3] == b"ID3" or (data[:4] == b"RIFF" and data[8:12] == b"WAVE")
+    if data[:4] in (b"fLaC", b"OggS", b"RF64") or data[:3] == b"ID3" or (data[:4] == b"RIFF" and data[8:12] == b"WAVE"):
+        return True
+    # MP3 without a tag begins with a frame: eleven bits that are set, a version, and the third layer.
+    return len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2
 
 
 @dataclass(frozen=True)

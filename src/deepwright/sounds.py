@@ -37,6 +37,7 @@ _STREAMED = 0x7FFF0000
 """Writers that could not go back to tell the length leave one of at least this many bytes."""
 _CHUNKS = 100
 _EMPTY = "holds no sample"
+_UNKNOWN = "not a sound of a known format, or damaged at its start"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,21 @@ def decode(column: pl.Series, form: Form) -> tuple[Samples, NDArray[np.int32]]:
     return out, lengths
 
 
+def drawn(data: bytes, seconds: float = 10.0) -> NDArray[np.uint8]:
+    """Return the spectrogram of a file's first seconds as a grey picture (bands, frames), low bands at the bottom.
+
+    Raises:
+        DataError: It cannot be read (E266).
+        MissingExtra: The library that reads sounds is not installed (E601).
+    """
+    column = pl.Series("sound", [data])
+    rate = min(16_000, int(headers(column)[0, 1]))
+    rows, lengths = decode(column, Form(rate, math.ceil(seconds * rate)))
+    mel = log_mel(rows[0, : lengths[0]], rate, max(2, rate // 30), max(1, rate // 60), 48)
+    low, high = mel.min(), mel.max()
+    return np.asarray((mel.T[::-1] - low) / max(high - low, 1e-6) * 255, dtype=np.uint8)
+
+
 def libraries() -> list[str]:
     """Return the versions of what decodes and resamples, empty where it is not installed."""
     return [_version(name) for name in ("soundfile", "soxr")]
@@ -130,6 +146,7 @@ def _opened(value: bytes | str) -> Iterator[soundfile.SoundFile]:
     """
     import soundfile
 
+    readable = False
     try:
         with io.BytesIO(value) if isinstance(value, bytes) else open(value, "rb") as raw:
             _check_riff(raw)
@@ -140,14 +157,12 @@ def _opened(value: bytes | str) -> Iterator[soundfile.SoundFile]:
                     raise _BrokenError(f"a sound in the format {sound.format}, which is not read")
                 if not RATES[0] <= sound.samplerate <= RATES[1]:
                     raise _BrokenError(f"claims {sound.samplerate:,} samples a second")
+                readable = True
                 yield sound
-    except soundfile.LibsndfileError as error:
-        unknown = error.code == 1  # SF_ERR_UNRECOGNISED_FORMAT
-        raise _BrokenError(
-            "not a sound of a known format" if unknown else error.error_string.removeprefix("Error : ").rstrip(".")
-        ) from error
     except (soundfile.SoundFileError, TypeError) as error:
-        raise _BrokenError(str(error)) from error
+        # What the library says of files that it cannot open is often wrong, such as that they do not exist.
+        why = getattr(error, "error_string", str(error)).removeprefix("Error : ").rstrip(".") if readable else _UNKNOWN
+        raise _BrokenError(why) from error
 
 
 def _check_riff(file: BinaryIO) -> None:

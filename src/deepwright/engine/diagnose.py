@@ -169,10 +169,11 @@ def _suspicious(batch: Batch, facts: Mapping[str, Facts], index: Tensor | None) 
             continue
         group, _, kind = key.rpartition(".")
         known = facts[group].numbers if kind == "numbers" and group in facts else ()
-        if kind == "image":
+        if kind in ("image", "sound"):
             bad = ~torch.isfinite(array).flatten(1).all(1)
             if bad.any():
-                yield f"input {group} has pictures that are not finite in {_places(bad, index)}"
+                what = "pictures" if kind == "image" else "sounds"
+                yield f"input {group} has {what} that are not finite in {_places(bad, index)}"
             continue
         table = array.flatten(1) if array.ndim > 1 else array.unsqueeze(1)
         for column in range(table.shape[1]):

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from deepwright import sounds
+from deepwright.media import is_sound
 from deepwright.metrics import METRICS, Measure, OutputReport
 from deepwright.reporting import charts
 from deepwright.reporting.page import (
@@ -47,7 +49,7 @@ def evaluation_html(reports: Reports, meta: Mapping[str, Any] | None = None, wor
         meta: What was evaluated: ``title``, ``data``, ``recipe`` (YAML), ``fingerprint``, ``versions`` (a mapping), ``seed``;
             further keys are shown by their name. All may be left out.
         worst: For each output the rows of :attr:`OutputReport.worst`, with the columns ``predicted`` and the output's own;
-            Binary and Array columns are pictures.
+            Binary and Array columns are pictures, or sounds, of which the spectrogram is drawn.
     """
     meta = dict(meta or {})
     rows = max((report.rows for report in reports.values()), default=0)
@@ -251,6 +253,8 @@ def _is_picture(dtype: pl.DataType) -> bool:
 
 
 def _pixels(value: Any) -> Any:
+    if isinstance(value, bytes) and is_sound(value):
+        return sounds.drawn(value)
     return value if value is None or isinstance(value, bytes) else np.asarray(value, dtype=np.uint8)
 
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar
 
-from pydantic import model_validator
-
-from deepwright import folders
-from deepwright.families import Source
 from deepwright.files import SOUNDS
-from deepwright.table import Table
-
-_KIND = folders.Kind("sounds", "sound", "sounds", SOUNDS, "sound.wav")
+from deepwright.folders import FolderSource, Kind
 
 
-class Sounds(Source):
+class Sounds(FolderSource):
     """Sounds in one folder a class: ``CLASS/*.wav`` or ``{train,test}/CLASS/*.wav``, in a folder, a zip or a tar.
 
     A folder ``val`` counts as the test where there is no other, else as training rows, which are divided anew.
@@ -22,38 +16,4 @@ class Sounds(Source):
     the files' paths. A single folder around everything is skipped, and files that are no sounds are left out with a note.
     """
 
-    split: Literal["train", "test"] | None = None
-    """Where there are folders ``train`` and ``test``: which is read; by default the training rows."""
-    names: str | None = None
-    """How files are named, their suffix left aside, where the name tells what is in them: ``{label}_{speaker}_{n}`` makes a column
-    of each word in braces; by default the folder is the column ``label``."""
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        if self.names is not None:
-            folders.check_names(self.names, _KIND)
-        return self
-
-    @classmethod
-    def recognises(cls, path: str) -> bool:
-        """Return whether the path is an existing folder or archive that holds sounds, some of them in folders."""
-        return folders.holds_classes(path, _KIND)
-
-    def read(self) -> Table:
-        """Read the list of sounds, and from an archive their bytes.
-
-        Raises:
-            DataError: The path is missing or damaged (E20x), or does not hold sounds in folders of classes or so named (E216).
-        """
-        return folders.read(self.path, _KIND, self.split, self.names)
-
-    def held_out(self) -> Sounds | None:
-        """Return the source of the sounds in the folder ``test`` beside ``train``, if there is one."""
-        if self.split is None and folders.has_test(self.path, _KIND, self.names):
-            return self.model_copy(update={"split": "test"})
-        return None
-
-    @classmethod
-    def example(cls) -> Sounds:
-        """Return a source of a folder that need not exist."""
-        return cls(path="sounds")
+    kind: ClassVar[Kind] = Kind("sounds", "sound", "sounds", SOUNDS, "sound.wav")
