@@ -25,7 +25,7 @@ class Kind:
     """What a column is.
 
     Args:
-        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``text``, ``tags``), or what is no input:
+        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``text``, ``tags``, ``series``), or what is no input:
             ``constant``, ``identifier`` or ``empty``.
         why: Why, in a few words.
         note: What deserves attention, and what to do about it.
@@ -101,6 +101,8 @@ def _by_dtype(column: pl.Series) -> Kind | None:
     dtype = column.dtype
     if dtype == pl.Binary:
         return Kind("image", "pictures' bytes")
+    if kind := _series(column):
+        return kind
     if isinstance(dtype, pl.Array) and len(dtype.shape) in (2, 3):
         return Kind("image", f"pixels, {' × '.join(map(str, dtype.shape))}")
     if isinstance(dtype, pl.List | pl.Array):
@@ -108,6 +110,25 @@ def _by_dtype(column: pl.Series) -> Kind | None:
     if dtype.is_temporal() and dtype != pl.Duration:
         return Kind("date", f"typed {dtype}") if dtype != pl.Time else Kind("category", "times of day")
     return None
+
+
+def _series(column: pl.Series) -> Kind | None:
+    """Tell lists of numbers, or of places that are lists of their channels' numbers, from lists of texts and from pixels."""
+    depth, value = 0, column.dtype
+    while isinstance(value, pl.List | pl.Array):
+        depth, value = depth + 1, value.inner  # type: ignore[assignment]
+    if depth not in (1, 2) or not value.is_numeric() or (depth == 2 and value == pl.UInt8):
+        return None
+    known = column.drop_nulls()
+    lists = known.cast(pl.List(known.dtype.inner))  # type: ignore[attr-defined]
+    counts = lists.list.len()
+    low, high = (int(each or 0) for each in (counts.min(), counts.max()))  # type: ignore[call-overload]
+    shown = f"{low:,} to {high:,} places" if low < high else f"{low:,} places"
+    if depth == 1:
+        return Kind("series", shown)
+    inner = lists.filter(counts > 0).explode().drop_nulls()
+    channels = inner.cast(pl.List(value)).list.len().max()
+    return Kind("series", f"{shown} of {channels or 0} channels")
 
 
 def _number(known: pl.Series, distinct: int, name: str) -> Kind:
