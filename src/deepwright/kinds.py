@@ -164,7 +164,7 @@ def _text(known: pl.Series, distinct: int, name: str) -> Kind:
     if distinct == 2:
         return Kind("binary", "two distinct texts", note)
     if not note:
-        for kind in (_date(known), _picture(known), _tags(known)):
+        for kind in (_date(known), _picture(known), _numbers(known), _tags(known)):
             if kind:
                 return kind
     return _words(known, distinct, note)
@@ -204,6 +204,16 @@ def _picture(known: pl.Series) -> Kind | None:
     ends = tuple(sorted(PICTURES))
     share = _sample(known).str.to_lowercase().str.contains(rf"\.({'|'.join(end[1:] for end in ends)})$").mean()
     return Kind("image", "paths of pictures") if isinstance(share, float) and share >= _MOSTLY else None
+
+
+def _numbers(known: pl.Series) -> Kind | None:
+    """Lists of numbers written as text, ten of them or more on average: fewer are rather a date, a code or a place."""
+    texts = _sample(known).str.strip_chars("[]() \t\r\n")
+    share = texts.str.contains(r"^[-+.\deE]+([\s,;]+([-+.\deE]+|\?|(?i:nan|null)))*$").mean()
+    places = texts.str.count_matches(r"[\s,;]+").mean()
+    if not isinstance(share, float) or share < _MOSTLY or not isinstance(places, float) or places < 9:
+        return None
+    return Kind("series", f"{places + 1:.3g} numbers a row, written as text")
 
 
 def _tags(known: pl.Series) -> Kind | None:
