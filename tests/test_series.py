@@ -198,7 +198,7 @@ def test_the_sample_is_bounded_and_does_not_depend_on_the_order():
 
 def test_lists_of_numbers_are_series_and_lists_of_texts_are_tags():
     assert infer(one([[1.0, 2.0], [3.0]]), "x").type == "series"
-    assert infer(several([[[1.0, 2.0]], [[3.0, 4.0]]]), "x").why == "1 places of 2 channels"
+    assert infer(several([[[1.0, 2.0]], [[3.0, 4.0]]]), "x").why == "1 place of 2 channels"
     assert infer(pl.Series("x", [["a"], ["b", "c"]]), "x").type == "tags"
     assert infer(pl.Series("x", np.zeros((4, 5))), "x").type == "series"
     assert infer(pl.Series("x", np.zeros((4, 8, 8), np.uint8)), "x").type == "image"
@@ -257,6 +257,7 @@ def test_shares_are_those_of_plain_convolutions():
     with torch.inference_mode():
         found = module({"series": x, "lengths": torch.tensor([13])})[0] / module.scale + module.mean
         first = next(iter(module.scales))
+        assert first.margin[0] == 0
         values = (x[0, :13, 0].clamp(-32, 32) * 4096).round().double().numpy()
         weight, bias = first.weight[0, 0].numpy(), first.bias[0].numpy()
     padded = np.concatenate([np.zeros(4 * first.dilation), values, np.zeros(4 * first.dilation)])
@@ -318,8 +319,8 @@ def test_series_train_export_and_predict_without_torch(tmp_path, encoder, channe
     model = dw.train(rows, target="label", recipe=declared, out=tmp_path / "model")
     assert model.metrics["label"]["accuracy"]["value"] > 0.85
     report = json.loads((tmp_path / "model" / "report.json").read_text())
-    assert report["parity"]["graph"] is True
-    assert report["parity"]["lengths"] > 2
+    assert report["export"]["graph"] is True
+    assert report["export"]["lengths"] > 2
     fresh = [*waves(2, seed=9, channels=channels), {"curve": []}, {"curve": None}, {"curve": rows[0]["curve"] * 20}]
     (tmp_path / "rows.json").write_text(json.dumps([{"curve": row["curve"]} for row in fresh]))
     code = (

@@ -18,12 +18,21 @@ from deepwright.averages.ema import EMA as EMA
 from deepwright.averages.lookahead import Lookahead as Lookahead
 from deepwright.averages.swa import SWA as SWA
 from deepwright.encoders.airbench import Airbench as Airbench
+from deepwright.encoders.bag import Bag as Bag
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
+from deepwright.encoders.gru import GRU as GRU
+from deepwright.encoders.inception_time import InceptionTime as InceptionTime
+from deepwright.encoders.lstm import LSTM as LSTM
 from deepwright.encoders.mlp import MLP as MLP
 from deepwright.encoders.resnet import ResNet as ResNet
+from deepwright.encoders.rnn import RNN as RNN
+from deepwright.encoders.rocket import Rocket as Rocket
 from deepwright.encoders.sequential import Sequential as Sequential
 from deepwright.encoders.tabm import TabM as TabM
+from deepwright.encoders.tcn import TCN as TCN
+from deepwright.encoders.text_cnn import TextCNN as TextCNN
+from deepwright.encoders.transformer import Transformer as Transformer
 from deepwright.errors import BundleError as BundleError
 from deepwright.errors import DataError as DataError
 from deepwright.errors import DeepwrightError as DeepwrightError
@@ -39,7 +48,9 @@ from deepwright.features.date import Date as Date
 from deepwright.features.image import Image as Image
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
+from deepwright.features.series import Series as Series
 from deepwright.features.tags import Tags as Tags
+from deepwright.features.text import Text as Text
 from deepwright.fusions.attention import Attention as Attention
 from deepwright.fusions.concat import Concat as Concat
 from deepwright.heads.binary import Binary as BinaryHead
@@ -89,6 +100,7 @@ from deepwright.sources.json import Json as Json
 from deepwright.sources.ndjson import Ndjson as Ndjson
 from deepwright.sources.parquet import Parquet as Parquet
 from deepwright.sources.sql import Sql as Sql
+from deepwright.sources.ts import Ts as Ts
 from deepwright.steps.inspect import inspect as inspect
 from deepwright.table import Table as Table
 
@@ -108,6 +120,7 @@ __all__ = [
     "Arff",
     "Attention",
     "AvgPool2d",
+    "Bag",
     "BatchNorm",
     "Binary",
     "BinaryCrossEntropy",
@@ -141,13 +154,16 @@ __all__ = [
     "Flatten",
     "Flip",
     "Focal",
+    "GRU",
     "GlobalPool",
     "Huber",
     "Idx",
     "Image",
     "Images",
+    "InceptionTime",
     "Json",
     "KL",
+    "LSTM",
     "LayerNorm",
     "Lookahead",
     "MAE",
@@ -170,20 +186,28 @@ __all__ = [
     "Plateau",
     "Problem",
     "RMSprop",
+    "RNN",
     "Recipe",
     "RecipeError",
     "Regression",
     "ResNet",
+    "Rocket",
     "SGD",
     "SWA",
     "Sequential",
+    "Series",
     "Sql",
     "Step",
+    "TCN",
     "TabM",
     "Table",
     "Tags",
     "TensorBoard",
+    "Text",
+    "TextCNN",
     "TrainingError",
+    "Transformer",
+    "Ts",
     "UsageError",
     "find_batch",
     "find_lr",

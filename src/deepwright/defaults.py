@@ -249,7 +249,7 @@ def _training(training: Training, rows: int, *, pictures: bool, linear: bool) ->
             {"type": "muon", "lr": 0.01, "weight_decay": 0.01} if pictures else {"type": "adamw", "lr": 2e-3, "weight_decay": 3e-4}
         )
         if linear:  # of a vector whose length is about 1
-            usual = {"type": "adamw", "lr": 0.01, "weight_decay": 0.1}
+            usual = {"type": "adamw", "lr": 0.01, "weight_decay": 1.0}
         chosen["optimizer"] = Optimizer.parse(usual)
     if training.schedule is None:
         chosen["schedule"] = Schedule.parse("one_cycle" if pictures else {"type": "cosine", "warmup": 0.05})

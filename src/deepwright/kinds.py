@@ -25,8 +25,8 @@ class Kind:
     """What a column is.
 
     Args:
-        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``text``, ``tags``, ``series``), or what is no input:
-            ``constant``, ``identifier`` or ``empty``.
+        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``text``, ``tags``, ``series``), or what is
+            no input: ``constant``, ``identifier`` or ``empty``.
         why: Why, in a few words.
         note: What deserves attention, and what to do about it.
     """
@@ -122,13 +122,13 @@ def _series(column: pl.Series) -> Kind | None:
     known = column.drop_nulls()
     lists = known.cast(pl.List(known.dtype.inner))  # type: ignore[attr-defined]
     counts = lists.list.len()
-    low, high = (int(each or 0) for each in (counts.min(), counts.max()))  # type: ignore[call-overload]
-    shown = f"{low:,} to {high:,} places" if low < high else f"{low:,} places"
+    low, high = int(counts.min() or 0), int(counts.max() or 0)  # type: ignore[arg-type]
+    shown = f"{low:,} to {high:,} places" if low < high else f"{low:,} place{'s' if low != 1 else ''}"
     if depth == 1:
         return Kind("series", shown)
     inner = lists.filter(counts > 0).explode().drop_nulls()
-    channels = inner.cast(pl.List(value)).list.len().max()
-    return Kind("series", f"{shown} of {channels or 0} channels")
+    channels = int(inner.cast(pl.List(value)).list.len().max() or 0)  # type: ignore[arg-type]
+    return Kind("series", f"{shown} of {channels:,} channels")
 
 
 def _number(known: pl.Series, distinct: int, name: str) -> Kind:

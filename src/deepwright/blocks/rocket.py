@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepwright.blocks.contract import EncoderModule
-from deepwright.blocks.sequences import SequenceInput, places
+from deepwright.blocks.sequences import SequenceInput
 from deepwright.families import SeriesFacts
 
 SIZE, HIGH = 9, 3
@@ -27,8 +27,8 @@ _LEAST_SPREAD = 0.02
 class RocketEncoder(EncoderModule):
     """Shares of a series' places at which each of many fixed convolutions is above a bias, standardised: (B, width).
 
-    Nothing in it is learnt by steps: the biases are quantiles of the convolutions of some training series, the standardisation is that
-    of their shares. What follows it is the model's own linear layer.
+    Nothing in it is learnt by steps: the biases are quantiles of the convolutions of some training series, the standardisation is
+    that of their shares. What follows it is the model's own linear layer.
 
     Args:
         entrance: From the arrays of the wire to standardised channels.
@@ -86,10 +86,13 @@ class _Scale(nn.Module):
 
     weight: Tensor
     bias: Tensor
+    margin: Tensor
 
     def __init__(self, x: Tensor, lengths: Tensor, dilation: int, count: int, index: int, draw: np.random.Generator) -> None:
         super().__init__()
-        self.dilation, self.count, self.first = dilation, count, index % 2
+        self.dilation = dilation
+        margin = 4 * dilation * ((torch.arange(KERNELS) + index) % 2)
+        self.register_buffer("margin", margin.float())
         channels = x.shape[1]
         sums = 2 ** draw.uniform(0, np.log2(min(channels, _MOST_CHANNELS) + 1), KERNELS)
         order = draw.permuted(np.tile(np.arange(channels), (KERNELS, 1)), axis=1)
@@ -112,15 +115,11 @@ class _Scale(nn.Module):
         around = 4 * self.dilation
         found = F.conv1d(F.pad(x, (around, around)), self.weight, dilation=self.dilation)
         place = torch.arange(x.shape[2], device=x.device)
-        whole = places(lengths, x.shape[2])
-        inner = (place >= around) & (place < lengths[:, None] - around)
-        shares = []
-        for side, there in ((self.first, whole), (1 - self.first, inner)):
-            # What does not count is below every bias. Sums of ones are exact, too.
-            values = found[:, side::2].masked_fill(~there.unsqueeze(1), -(2.0**24))
-            high = values.unsqueeze(2) > self.bias[side::2].unsqueeze(-1)
-            shares.append(high.to(x.dtype).sum(-1).flatten(1) / there.sum(1, keepdim=True).clamp_min(1))
-        return torch.cat(shares, 1)
+        stop = lengths[:, None] - self.margin  # (B, 84)
+        there = (place >= self.margin[:, None]) & (place < stop.unsqueeze(-1))
+        # What does not count is below every bias. Sums of ones are exact, too.
+        high = torch.where(there, found, -(2.0**24)).unsqueeze(2) > self.bias.unsqueeze(-1)
+        return (high.to(x.dtype).sum(-1) / (stop - self.margin).clamp_min(1).unsqueeze(-1)).flatten(1)
 
 
 def kernels() -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

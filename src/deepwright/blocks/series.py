@@ -33,7 +33,7 @@ class MaskedBatchNorm(nn.Module):
 
 
 class _Inception(nn.Module):
-    """A module of Inception: convolutions of three lengths behind a bottleneck, and a maximum over three places: (B, C, T) → (B, 4F, T).
+    """A module of Inception: convolutions of three lengths, and a maximum over three places, (B, C, T) → (B, 4F, T).
 
     Args:
         inputs: C.
@@ -145,6 +145,6 @@ class _Temporal(nn.Module):
 
 
 def _same(convolution: nn.Module, x: Tensor) -> Tensor:
-    size = int(convolution.kernel_size[0])  # type: ignore[index,arg-type]
+    size = int(convolution.kernel_size[0])  # type: ignore[index]
     before = (size - 1) // 2
     return convolution(F.pad(x, (before, size - 1 - before)))  # type: ignore[no-any-return]

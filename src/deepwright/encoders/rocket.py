@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Rocket(Encoder):
-    """Thousands of fixed convolutions, of which each tells the share of places where it is high (MiniRocket, arXiv 2012.08791).
+    """Thousands of fixed convolutions; each tells the share of places where it is high (MiniRocket, arXiv 2012.08791).
 
     Nothing but the linear layer that follows is learnt, so that few series are enough: at home from some dozen to some ten thousand.
     Of several channels a convolution sees a random few.

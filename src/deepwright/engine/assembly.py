@@ -130,7 +130,9 @@ def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:
                 for start in range(0, len(rows), each):
                     part_of = trimmed({key: value[start : start + each] for key, value in arrays.items()})
                     vectors[start : start + each] = encoder.eval()(part_of)
-            rows.arrays = {key: value for key, value in rows.arrays.items() if not key.startswith(prefix)} | {prefix + VECTOR: vectors}
+            rows.arrays = {key: value for key, value in rows.arrays.items() if not key.startswith(prefix)} | {
+                prefix + VECTOR: vectors
+            }
 
 
 def _say_complete(model: Model, rows: Rows) -> None:

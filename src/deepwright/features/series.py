@@ -41,8 +41,8 @@ class SeriesState(State):
 class Series(Feature):
     """A series of numbers: places in order, with a value of each channel at every place. Series need not be equally long.
 
-    A value is a list of numbers, or a list of places that are lists of their channels' numbers. A missing and an empty series are the
-    same: no place at all. Channels are standardised by what the training rows taught; of infinite values the sign stays.
+    A value is a list of numbers, or a list of places that are lists of their channels' numbers. A missing and an empty series are
+    the same: no place at all. Channels are standardised by what the training rows taught; of infinite values the sign stays.
     """
 
     dtype: ClassVar[Dtype] = "series"
@@ -94,7 +94,7 @@ class Series(Feature):
             start = int(counts[:row].sum())
             raise DataError(
                 "E271",
-                f"{len(wrong):,} of {len(counts):,} series do not have {wanted} {'channels' if wanted > 1 else 'channel'} at every place",
+                f"{len(wrong):,} of {len(counts):,} series have places without exactly {wanted} channel{'s' if wanted > 1 else ''}",
                 where=f"column {column.name}",
                 got=f"training row {row + 1}: {sorted(set(widths[start : start + int(counts[row])].tolist()))} channels",
                 expected=f"{wanted} in every place of every row",
@@ -130,7 +130,7 @@ class Series(Feature):
 
 
 def _unpacked(column: pl.Series, channels: int | None = None) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of all rows one behind the other, (P, C) with NaN where missing, those of each row, and their channels.
+    """Return the places of all rows one behind the other, (P, C), NaN where missing; those of each row; and their channels.
 
     Args:
         column: List(Float64), or List(List(Float64)) of places and channels.
@@ -162,7 +162,8 @@ def _unpacked(column: pl.Series, channels: int | None = None) -> tuple[Floats, N
 def _scaled(values: Floats, state: SeriesState) -> NDArray[np.float32]:
     """Return standardised values (P, C), computed in float64; NaN stays, and what is infinite is as large as the wire carries."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.clip((values - np.array(state.centers)) / np.array(state.scales), -LIMIT, LIMIT).astype(np.float32)
+        scaled = (values - np.array(state.centers)) / np.array(state.scales)
+    return np.asarray(np.clip(scaled, -LIMIT, LIMIT), np.float32)
 
 
 def _cut(

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from deepwright.errors import DataError, Problem
 from deepwright.families import Source
@@ -16,6 +17,8 @@ from deepwright.files import find, holds, is_archive, listed, members, pick, rea
 from deepwright.frames import Note
 from deepwright.table import Table
 from deepwright.text import to_utf8
+
+Integers = NDArray[np.int64]
 
 _SUFFIXES = (".ts",)
 _SIDE = re.compile(r"(.*?)[-_]?(train|test)\.ts(\.gz|\.bz2|\.xz)?", re.IGNORECASE)
@@ -42,8 +45,8 @@ class _Header:
 class Ts(Source):
     """Series with a label each, in the ``.ts`` format: dimensions divided by ``:``, of any length, ``?`` for a missing number.
 
-    The path is a file, or a folder or archive with ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``, of which the latter are the test rows. The
-    table has the columns ``series`` and ``label``, or ``target`` where numbers are to be predicted. Time stamps are not read.
+    The path is a file, or a folder or archive with ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``, of which the latter are the test rows.
+    The table has the columns ``series`` and ``label``, or ``target`` where numbers are to be predicted. Time stamps are not read.
     """
 
     encoding: str | None = None
@@ -138,11 +141,15 @@ def _header(lines: list[str], path: str) -> _Header:
             continue
         key, values = words[0].lower().removeprefix("@"), words[1:]
         if not words[0].startswith("@"):
-            raise _bad(path, number, "not a line of a header, and no @data line before it", line, "@NAME VALUE, and @data above the series")
+            raise _bad(
+                path, number, "not a line of a header, and no @data line before it", line, "@NAME VALUE, and @data above the series"
+            )
         if key == "data":
             header.body = number + 1
             if header.flags.get("timestamps"):
-                raise _bad(path, number, "series with time stamps are not read", fix="write the values alone, with @timeStamps false")
+                raise _bad(
+                    path, number, "series with time stamps are not read", fix="write the values alone, with @timeStamps false"
+                )
             return header
         if key in _FLAGS:
             header.flags[key] = _truth(values, path, number, line)
@@ -182,54 +189,65 @@ def _rows(lines: list[str], header: _Header, path: str) -> pl.DataFrame:
     labelled = header.labels is not None or header.target
     pieces = texts.str.split(":")
     behind = pieces.list.last().str.strip_chars() if labelled else None
-    dimensions = pieces.to_frame().select(pl.col("line").list.head(pl.col("line").list.len() - 1)).to_series() if labelled else pieces
+    dimensions = (
+        pieces.to_frame().select(pl.col("line").list.head(pl.col("line").list.len() - 1)).to_series() if labelled else pieces
+    )
     problems = list(_wrong_dimensions(dimensions, behind, header, numbers, path))
     if problems:
-        raise _several(problems, path)
+        raise DataError.of(_first(problems, path))
     width = int(dimensions.list.len()[0])
-    each = dimensions.explode().str.strip_chars()  # one text a dimension, (rows · C,)
-    cells = each.str.split(",")
-    counts = cells.list.len().to_numpy().astype(np.int64)
-    flat = cells.explode().str.strip_chars().str.to_lowercase()
-    values = flat.cast(pl.Float64, strict=False)
-    owner = np.repeat(np.arange(len(each)) // width, counts)
-    wrong = (values.is_null() & ~flat.is_in(_MISSING)).to_numpy()
-    if wrong.any():
-        first = np.flatnonzero(wrong)
-        _, once = np.unique(owner[first], return_index=True)
-        raise _several(
-            [
-                Problem("E270", "not a number", _line(path, numbers[owner[at]]), repr(flat[int(at)])[:80], "a number, or ? for a missing one")
-                for at in first[once]
-            ],
-            path,
-        )
+    values, counts = _values(dimensions.explode().str.strip_chars(), width, numbers, path)
     # A dimension that is nothing but one ? is missing as a whole.
     table = counts.reshape(-1, width)
     lengths = table.max(1)
-    alone = (table == 1) & values.is_null().to_numpy()[np.cumsum(counts) - counts].reshape(-1, width)
+    alone = (table == 1) & np.isnan(values[np.cumsum(counts) - counts]).reshape(-1, width)
     problems = list(_wrong_lengths(np.where(alone, lengths[:, None], table), header, numbers, path))
     if problems:
-        raise _several(problems, path)
+        raise DataError.of(_first(problems, path))
     filled = np.full((int(lengths.sum()), width), np.nan)
     start = np.repeat(np.cumsum(lengths) - lengths, width)
-    place = np.repeat(start, counts) + np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
-    filled[place, np.repeat(np.tile(np.arange(width), len(table)), counts)] = values.fill_null(np.nan).to_numpy()
+    place = np.repeat(start, counts) + np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)
+    filled[place, np.repeat(np.tile(np.arange(width), len(table)), counts)] = values
     columns = [_lists(filled, lengths)]
     if header.target and behind is not None:
-        columns.append(behind.str.to_lowercase().replace("?", None).cast(pl.Float64, strict=False).alias("target"))
-        bad = (columns[1].is_null() & ~behind.str.to_lowercase().is_in(_MISSING)).arg_true().to_list()
-        if bad:
-            raise _several([Problem("E270", "the target is not a number", _line(path, numbers[row]), repr(behind[row])) for row in bad], path)
+        columns.append(_targets(behind, numbers, path))
     elif behind is not None:
         columns.append(behind.alias("label"))
     return pl.DataFrame(columns)
 
 
+def _values(each: pl.Series, width: int, numbers: Integers, path: str) -> tuple[NDArray[np.float64], Integers]:
+    """Return the numbers of all dimensions (rows · ``width``), one behind the other, NaN where missing, and how many each has."""
+    cells = each.str.split(",")
+    counts = cells.list.len().to_numpy().astype(np.int64)
+    flat = cells.explode().str.strip_chars().str.to_lowercase()
+    values = flat.cast(pl.Float64, strict=False)
+    wrong = np.flatnonzero((values.is_null() & ~flat.is_in(_MISSING)).to_numpy())
+    rows, once = np.unique(np.repeat(np.arange(len(each)) // width, counts)[wrong], return_index=True)
+    problems = [
+        Problem("E270", "not a number", _line(path, numbers[row]), repr(flat[int(at)])[:80], "a number, or ? for a missing one")
+        for row, at in zip(rows, wrong[once], strict=True)
+    ]
+    if problems:
+        raise DataError.of(_first(problems, path))
+    return values.fill_null(np.nan).to_numpy(), counts
+
+
+def _targets(behind: pl.Series, numbers: Integers, path: str) -> pl.Series:
+    """Return the numbers to be predicted."""
+    texts = behind.str.to_lowercase()
+    found = texts.cast(pl.Float64, strict=False).fill_nan(None).alias("target")
+    bad = (found.is_null() & ~texts.is_in(_MISSING)).arg_true().to_list()
+    if bad:
+        listed_ = [Problem("E270", "the target is not a number", _line(path, numbers[row]), repr(behind[row])[:80]) for row in bad]
+        raise DataError.of(_first(listed_, path))
+    return found
+
+
 def _wrong_dimensions(
-    dimensions: pl.Series, behind: pl.Series | None, header: _Header, numbers: np.ndarray[tuple[int], np.dtype[np.int64]], path: str
+    dimensions: pl.Series, behind: pl.Series | None, header: _Header, numbers: Integers, path: str
 ) -> list[Problem]:
-    """Return the lines with another number of dimensions than the header or the first line, without a series, or of no known class."""
+    """Return the lines with a wrong number of dimensions, with an empty one, or of no known class."""
     counts = dimensions.list.len().to_numpy()
     wanted = header.dimensions or (1 if header.flags.get("univariate") else int(np.bincount(counts).argmax()))
     missing = " (without @classLabel, none is taken for a label)" if behind is None else " and a label behind the last :"
@@ -238,7 +256,10 @@ def _wrong_dimensions(
         for row in np.flatnonzero(counts != wanted)
     ]
     empty = dimensions.list.eval(pl.element().str.strip_chars() == "").list.any().fill_null(False).to_numpy()
-    problems += [Problem("E270", "a dimension without any place", _line(path, numbers[row])) for row in np.flatnonzero(empty & (counts == wanted))]
+    problems += [
+        Problem("E270", "a dimension without any place", _line(path, numbers[row]))
+        for row in np.flatnonzero(empty & (counts == wanted))
+    ]
     if behind is not None and header.labels:
         unknown = ~behind.is_in(header.labels).to_numpy() & (counts == wanted)
         known = ", ".join(header.labels[:_SHOWN])
@@ -250,23 +271,36 @@ def _wrong_dimensions(
 
 
 def _wrong_lengths(
-    table: np.ndarray[tuple[int, int], np.dtype[np.int64]], header: _Header, numbers: np.ndarray[tuple[int], np.dtype[np.int64]], path: str
+    table: Integers,
+    header: _Header,
+    numbers: Integers,
+    path: str,
 ) -> list[Problem]:
     """Return the lines whose dimensions differ in length (rows, C), and those that are not as long as the header says."""
     problems = [
-        Problem("E270", "the dimensions are not equally long", _line(path, numbers[row]), f"{table[row].min()} to {table[row].max()} places")
+        Problem(
+            "E270",
+            "the dimensions are not equally long",
+            _line(path, numbers[row]),
+            f"{table[row].min()} to {table[row].max()} places",
+        )
         for row in np.flatnonzero(table.min(1) != table.max(1))
     ]
     if problems or not header.flags.get("equallength"):
         return problems
     wanted = header.length or int(table[0, 0])
     return [
-        Problem("E270", f"{table[row, 0]} places, and the header says @equalLength true", _line(path, numbers[row]), expected=f"{wanted} places")
+        Problem(
+            "E270",
+            f"{table[row, 0]} places, and the header says @equalLength true",
+            _line(path, numbers[row]),
+            expected=f"{wanted} places",
+        )
         for row in np.flatnonzero(table[:, 0] != wanted)
     ]
 
 
-def _lists(values: np.ndarray[tuple[int, int], np.dtype[np.float64]], lengths: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pl.Series:
+def _lists(values: NDArray[np.float64], lengths: Integers) -> pl.Series:
     """Return places (P, C) as one list a row: of numbers, or of lists of C numbers; NaN is null."""
     width = values.shape[1]
     flat = pl.Series("series", values.ravel(), dtype=pl.Float64).fill_nan(None)
@@ -279,8 +313,7 @@ def _line(path: str, number: int) -> str:
     return f"{path}: line {number + 1}"
 
 
-def _several(problems: list[Problem], path: str) -> DataError:
+def _first(problems: list[Problem], path: str) -> list[Problem]:
+    """Return the first problems, and how many more there are."""
     more = [Problem("E270", f"{len(problems) - _SHOWN:,} more lines are malformed", path)] if len(problems) > _SHOWN else []
-    error = DataError.of(problems[:_SHOWN] + more)
-    assert isinstance(error, DataError)
-    return error
+    return problems[:_SHOWN] + more
