@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Rocket(Encoder):
-    """Thousands of fixed convolutions; each tells the share of places where it is high (MiniRocket, arXiv 2012.08791).
+    """Fixed convolutions by the thousand, and at what share of places each is high (MiniRocket, arXiv 2012.08791).
 
-    Nothing but the linear layer that follows is learnt, so that few series are enough: at home from some dozen to some ten thousand.
+    Nothing but the linear layer that follows is learnt, so that few series are enough: from some dozen to some ten thousand.
     Of several channels a convolution sees a random few.
     """
 

@@ -130,7 +130,7 @@ class Series(Feature):
 
 
 def _unpacked(column: pl.Series, channels: int | None = None) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of all rows one behind the other, (P, C), NaN where missing; those of each row; and their channels.
+    """Return the places of all rows one behind the other, (P, C), NaN where missing; how many each row has; their channels.
 
     Args:
         column: List(Float64), or List(List(Float64)) of places and channels.
