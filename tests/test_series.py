@@ -349,3 +349,15 @@ def test_a_series_beside_other_columns(tmp_path):
 
 def test_codes_of_series_are_listed():
     assert {"E270", "E271"} <= set(CODES)
+
+
+def test_the_report_draws_series():
+    from deepwright.reporting.charts import curve
+
+    one = str(curve([0.0, 1.0, None, float("nan"), 2.0, 3.0], alt="a <wave>"))
+    assert one.count("M") == 2, "a gap stays a gap"
+    assert "a &lt;wave&gt;" in one
+    assert str(curve([[0.0, 1.0], [2.0, None], None], alt="x")).count("<path") == 2
+    assert "nan" not in str(curve([5.0] * 3, alt="x"))
+    assert len(str(curve([float(i % 7) for i in range(100_000)], alt="x"))) < 10_000
+    assert "<path" not in str(curve([], alt="x"))

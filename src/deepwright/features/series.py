@@ -134,7 +134,7 @@ def _unpacked(column: pl.Series, channels: int | None = None) -> tuple[Floats, N
 
     Args:
         column: List(Float64), or List(List(Float64)) of places and channels.
-        channels: C; of places that have more the first stay, and those that have fewer miss the rest. By default the most there are.
+        channels: C; of places that have more the first stay, those that have fewer miss the rest. By default the most there are.
     """
     counts = column.list.len().fill_null(0).to_numpy().astype(np.int64)
     places = column.filter(pl.Series(counts > 0, dtype=pl.Boolean)).explode()
