@@ -164,8 +164,8 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     linear = linear_only(recipe)
     training = _training(recipe.training, rows, pictures=bool(pictures), linear=linear)
     if linear:
-        # Measured on five sets of the UCR/UEA archive: without it the mean accuracy is 0.006 less. It ends what would go on without
-        # an end, the growth of the weights of rows that are told apart, as squared errors do.
+        # Measured on ArrowHead, ItalyPowerDemand and JapaneseVowels, three seeds: mean accuracy 0.941 with it, 0.931 without. It gives
+        # the logits of rows that are told apart an end to grow to, as squared errors do.
         smooth = Loss.parse({"type": "cross_entropy", "label_smoothing": 0.1})
         outputs = {
             name: feature.model_copy(update={"loss": smooth})
