@@ -27,13 +27,16 @@ from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.crnn import CRNN as CRNN
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.gru import GRU as GRU
+from deepwright.encoders.inception_time import InceptionTime as InceptionTime
 from deepwright.encoders.lstm import LSTM as LSTM
 from deepwright.encoders.mlp import MLP as MLP
 from deepwright.encoders.resnet import ResNet as ResNet
 from deepwright.encoders.rnn import RNN as RNN
+from deepwright.encoders.rocket import Rocket as Rocket
 from deepwright.encoders.sequential import Sequential as Sequential
 from deepwright.encoders.sound_cnn import SoundCNN as SoundCNN
 from deepwright.encoders.tabm import TabM as TabM
+from deepwright.encoders.tcn import TCN as TCN
 from deepwright.encoders.text_cnn import TextCNN as TextCNN
 from deepwright.encoders.transformer import Transformer as Transformer
 from deepwright.errors import BundleError as BundleError
@@ -51,6 +54,7 @@ from deepwright.features.date import Date as Date
 from deepwright.features.image import Image as Image
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
+from deepwright.features.series import Series as Series
 from deepwright.features.sound import Sound as Sound
 from deepwright.features.tags import Tags as Tags
 from deepwright.features.text import Text as Text
@@ -106,6 +110,7 @@ from deepwright.sources.ndjson import Ndjson as Ndjson
 from deepwright.sources.parquet import Parquet as Parquet
 from deepwright.sources.sounds import Sounds as Sounds
 from deepwright.sources.sql import Sql as Sql
+from deepwright.sources.ts import Ts as Ts
 from deepwright.steps.inspect import inspect as inspect
 from deepwright.table import Table as Table
 
@@ -170,6 +175,7 @@ __all__ = [
     "Idx",
     "Image",
     "Images",
+    "InceptionTime",
     "Json",
     "KL",
     "LSTM",
@@ -200,6 +206,7 @@ __all__ = [
     "RecipeError",
     "Regression",
     "ResNet",
+    "Rocket",
     "SGD",
     "SWA",
     "Sequential",
@@ -208,8 +215,10 @@ __all__ = [
     "SoundCNN",
     "Sounds",
     "Speed",
+    "Series",
     "Sql",
     "Step",
+    "TCN",
     "TabM",
     "Table",
     "Tags",
@@ -218,6 +227,7 @@ __all__ = [
     "TextCNN",
     "TrainingError",
     "Transformer",
+    "Ts",
     "UsageError",
     "find_batch",
     "find_lr",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from deepwright.errors import DataError, Problem, RecipeError, nearest
-from deepwright.families import Augmentation, Encoder, Feature, Fusion, Head, Optimizer, Schedule, TargetKind
+from deepwright.families import Augmentation, Encoder, Feature, Fusion, Head, Loss, Optimizer, Schedule, TargetKind
 from deepwright.kinds import Kind, infer, infer_target
 from deepwright.recipe import Recipe, Training
 from deepwright.table import Note, Table
@@ -21,6 +21,8 @@ NOT_INPUTS = {"constant": "it holds one value only", "identifier": "its values a
 
 TOKENS = {"type": "text", "letters": True, "lower": False}
 """What tokens that are labelled usually are."""
+FEW_ROWS = 1000
+"""Fewer rows than these all train where :func:`resolve_split` lets them."""
 
 HEADS: dict[TargetKind, str] = {
     "number": "regression",
@@ -193,7 +195,19 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
             expected="the encoder cnn, resnet or airbench",
             fix="training: {resize: null}",
         )
-    training = _training(recipe.training, rows, pictures=bool(pictures), sounds=any(f.dtype == "sound" for f in inputs.values()))
+    linear = linear_only(recipe)
+    sounds = any(feature.dtype == "sound" for feature in inputs.values())
+    training = _training(recipe.training, rows, pictures=bool(pictures), sounds=sounds, linear=linear)
+    if linear:
+        # Measured on ArrowHead, ItalyPowerDemand and JapaneseVowels, three seeds: mean accuracy 0.941 with it, 0.931 without. It
+        # gives the logits of rows that are told apart an end to grow to, as squared errors do.
+        smooth = Loss.parse({"type": "cross_entropy", "label_smoothing": 0.1})
+        outputs = {
+            name: feature.model_copy(update={"loss": smooth})
+            if feature.loss is None and kinds[name] in ("multiclass", "binary")
+            else feature
+            for name, feature in outputs.items()
+        }
     return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
 
 
@@ -231,6 +245,30 @@ def _encoded(feature: Feature, *, tagged: bool) -> Feature:
     return feature.model_copy(update=update)
 
 
+def linear_only(recipe: Recipe) -> bool:
+    """Return whether a linear layer is all that learns: each input has an encoder of its own, and no step changes it."""
+    encoders = [_encoded(feature, tagged=False).encoder for feature in recipe.inputs.values()]
+    return bool(encoders) and all(part is not None and part.fixed for part in encoders)
+
+
+def resolve_split(recipe: Recipe, rows: int, *, tested: bool) -> Recipe:
+    """Let all rows train where they are few, a linear layer is all that learns, and test rows tell how good it is.
+
+    Its strength of regularisation is fixed, and what some dozen rows say of the best epoch is noise.
+
+    Args:
+        recipe: A recipe whose columns are resolved.
+        rows: Rows to be divided into training and validation rows.
+        tested: Whether there are test rows beside them.
+    """
+    split = recipe.data.split
+    if split.validation is not None or split.folds is not None or split.by == "column" or not tested:
+        return recipe
+    if rows >= FEW_ROWS or not linear_only(recipe):
+        return recipe
+    return recipe.replace(data={"split": split.model_copy(update={"validation": 0.0})})
+
+
 def _check_augmentations(inputs: Mapping[str, Feature]) -> None:
     """Refuse augmentations of pictures for sounds, and the other way round."""
     problems = [
@@ -249,7 +287,7 @@ def _check_augmentations(inputs: Mapping[str, Feature]) -> None:
         raise RecipeError.of(problems)
 
 
-def _training(training: Training, rows: int, *, pictures: bool, sounds: bool) -> Training:
+def _training(training: Training, rows: int, *, pictures: bool, sounds: bool, linear: bool) -> Training:
     chosen: dict[str, Any] = {}
     usual = _of_pictures(rows) if pictures else _of_sounds(rows) if sounds else _of_others(rows)
     if training.batch is None:
@@ -257,7 +295,9 @@ def _training(training: Training, rows: int, *, pictures: bool, sounds: bool) ->
     if training.epochs is None and training.steps is None and training.budget is None:
         chosen["epochs"] = usual.epochs
     if training.optimizer is None:
-        chosen["optimizer"] = Optimizer.parse(usual.optimizer)
+        # Of a linear layer on a vector whose length is about 1.
+        own = {"type": "adamw", "lr": 0.01, "weight_decay": 1.0} if linear else usual.optimizer
+        chosen["optimizer"] = Optimizer.parse(own)
     if training.schedule is None:
         chosen["schedule"] = Schedule.parse(usual.schedule)
     if training.patience is None:

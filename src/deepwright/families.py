@@ -146,6 +146,7 @@ class SeriesFacts:
         mean: The mean of each channel over the training rows.
         std: The standard deviation of each channel over the training rows, 1 for a constant.
         missing: Whether any training value is missing.
+        sample: Some training series: their places, and the channels of each, NaN where missing.
     """
 
     channels: int
@@ -153,6 +154,7 @@ class SeriesFacts:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     missing: bool = False
+    sample: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -319,6 +321,8 @@ class Encoder(Part):
     """What heads may read of it. One that produces a ``sequence`` has ``states(arrays) -> (B, T, states_width), mask (B, T)``."""
     any_size: ClassVar[bool] = False
     """Whether the module takes pictures of another size than that of the facts, too (``training.resize``)."""
+    fixed: ClassVar[bool] = False
+    """Whether no step changes the module, so that a linear layer is all that learns."""
 
     def build(self, facts: Facts) -> EncoderModule:
         """Build the module: ``forward({array: tensor}) -> (B, D)``, or ``(B, K, D)`` for K parallel members.

@@ -161,6 +161,16 @@ def of_records(rows: Sequence[Mapping[str, Any]], where: str) -> tuple[pl.DataFr
     return frame, notes
 
 
+def as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return the values of a column as texts that are equal where the values are; lists are joined."""
+    if not isinstance(dtype, pl.List):
+        return pl.col(name).cast(pl.String)
+    inner = pl.element()
+    if isinstance(dtype.inner, pl.List):
+        inner = inner.list.eval(pl.element().cast(pl.String).fill_null("")).list.join("\x1e")
+    return pl.col(name).list.eval(inner.cast(pl.String).fill_null("")).list.join("\x1f")
+
+
 class RepeatedKeyError(ValueError):
     """A key stands twice in an object of JSON."""
 
@@ -190,6 +200,7 @@ def _flat(row: Mapping[str, Any], nested: set[str], before: str = "") -> Iterabl
 
 def _series(name: str, cells: list[Any], where: str) -> tuple[pl.Series, list[Note]]:
     """Return the column of Python values; values of mixed kinds become text, and a note says so."""
+    cells = [cell.tolist() if getattr(cell, "ndim", 0) in (1, 2) else cell for cell in cells]
     if any(isinstance(cell, list | tuple) for cell in cells):
         return _lists(name, cells, where), []
     cells = [
@@ -212,6 +223,8 @@ def _series(name: str, cells: list[Any], where: str) -> tuple[pl.Series, list[No
 
 
 def _lists(name: str, cells: list[Any], where: str) -> pl.Series:
+    if (numbers := _numbers(name, cells)) is not None:
+        return numbers
     bad = [
         i
         for i, cell in enumerate(cells)
@@ -229,6 +242,31 @@ def _lists(name: str, cells: list[Any], where: str) -> pl.Series:
         for cell in cells
     ]
     return pl.Series(name, rows, dtype=pl.List(pl.String))
+
+
+def _numbers(name: str, cells: list[Any]) -> pl.Series | None:
+    """Return lists of numbers, or of lists of numbers, as such; nothing if there is anything else among them."""
+
+    def plain(values: Any) -> bool:
+        return all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values)
+
+    rows = [cell for cell in cells if cell is not None]
+    if not all(isinstance(row, list | tuple) for row in rows):
+        return None
+    places = [place for row in rows for place in row if place is not None]
+    if not places:
+        return None
+    if plain(places):
+        whole = all(isinstance(place, int) for place in places)
+        kind: pl.DataType = pl.List(pl.Int64() if whole else pl.Float64())
+    elif all(isinstance(place, list | tuple) and plain(place) for place in places):
+        kind = pl.List(pl.List(pl.Float64()))
+    else:
+        return None
+    try:
+        return pl.Series(name, cells, dtype=kind, strict=False)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        return None  # integers beyond 64 bits
 
 
 def _text(cell: Any) -> str:

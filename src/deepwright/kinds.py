@@ -26,8 +26,8 @@ class Kind:
     """What a column is.
 
     Args:
-        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``sound``, ``text``, ``tags``), or what is
-            no input: ``constant``, ``identifier`` or ``empty``.
+        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``sound``, ``text``, ``tags``, ``series``), or
+            what is no input: ``constant``, ``identifier`` or ``empty``.
         why: Why, in a few words.
         note: What deserves attention, and what to do about it.
     """
@@ -103,6 +103,8 @@ def _by_dtype(column: pl.Series) -> Kind | None:
     if dtype == pl.Binary:
         first = next((bytes(value[:12]) for value in column if value is not None), b"")
         return Kind("sound", "sounds' bytes") if is_sound(first) else Kind("image", "pictures' bytes")
+    if kind := _series(column):
+        return kind
     if isinstance(dtype, pl.Array) and len(dtype.shape) in (2, 3):
         return Kind("image", f"pixels, {' × '.join(map(str, dtype.shape))}")
     if isinstance(dtype, pl.List | pl.Array):
@@ -110,6 +112,25 @@ def _by_dtype(column: pl.Series) -> Kind | None:
     if dtype.is_temporal() and dtype != pl.Duration:
         return Kind("date", f"typed {dtype}") if dtype != pl.Time else Kind("category", "times of day")
     return None
+
+
+def _series(column: pl.Series) -> Kind | None:
+    """Tell lists of numbers, or of places that are lists of their channels' numbers, from lists of texts and from pixels."""
+    depth, value = 0, column.dtype
+    while isinstance(value, pl.List | pl.Array):
+        depth, value = depth + 1, value.inner  # type: ignore[assignment]
+    if depth not in (1, 2) or not value.is_numeric() or (depth == 2 and value == pl.UInt8):
+        return None
+    known = column.drop_nulls()
+    lists = known.cast(pl.List(known.dtype.inner))  # type: ignore[attr-defined]
+    counts = lists.list.len()
+    low, high = int(counts.min() or 0), int(counts.max() or 0)  # type: ignore[arg-type]
+    shown = f"{low:,} to {high:,} places" if low < high else f"{low:,} place{'s' if low != 1 else ''}"
+    if depth == 1:
+        return Kind("series", shown)
+    inner = lists.filter(counts > 0).explode().drop_nulls()
+    channels = int(inner.cast(pl.List(value)).list.len().max() or 0)  # type: ignore[arg-type]
+    return Kind("series", f"{shown} of {channels:,} channels")
 
 
 def _number(known: pl.Series, distinct: int, name: str) -> Kind:
@@ -145,7 +166,7 @@ def _text(known: pl.Series, distinct: int, name: str) -> Kind:
     if distinct == 2:
         return Kind("binary", "two distinct texts", note)
     if not note:
-        for kind in (_date(known), _files(known), _tags(known)):
+        for kind in (_date(known), _files(known), _numbers(known), _tags(known)):
             if kind:
                 return kind
     return _words(known, distinct, note)
@@ -189,6 +210,16 @@ def _files(known: pl.Series) -> Kind | None:
         if isinstance(share, float) and share >= _MOSTLY:
             return Kind(kind, f"paths of {what}")
     return None
+
+
+def _numbers(known: pl.Series) -> Kind | None:
+    """Lists of numbers written as text, ten of them or more on average: fewer are rather a date, a code or a place."""
+    texts = _sample(known).str.strip_chars("[]() \t\r\n")
+    share = texts.str.contains(r"^[-+.\deE]+([\s,;]+([-+.\deE]+|\?|(?i:nan|null)))*$").mean()
+    places = texts.str.count_matches(r"[\s,;]+").mean()
+    if not isinstance(share, float) or share < _MOSTLY or not isinstance(places, float) or places < 9:
+        return None
+    return Kind("series", f"{places + 1:.3g} numbers a row, written as text")
 
 
 def _tags(known: pl.Series) -> Kind | None:

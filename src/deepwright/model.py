@@ -22,6 +22,9 @@ from deepwright.errors import Problem, RecipeError
 from deepwright.families import Encoder, Facts
 from deepwright.recipe import Recipe
 
+VECTOR = "vector"
+"""The array of the wire that stands for all others of a group: what its encoder has made of them, ahead of the steps."""
+
 
 class Model(nn.Module):
     """Encoders, fusion and heads in one module.
@@ -92,12 +95,15 @@ class Model(nn.Module):
         vectors, states = [], dict[str, tuple[Tensor, Tensor]]()
         for group, encoder in self.grouped():
             prefix = f"{group}."
+            if prefix + VECTOR in arrays:
+                vectors.append(arrays[prefix + VECTOR])
+                continue
             own = {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
             if group in self.reads.values():
                 states[group] = cast(SequenceEncoderModule, encoder).states(own)
             if len(self.reads) < len(self.outputs):
                 vectors.append(encoder(own))
-        fused = vectors[0] if vectors and self.fusion is None else self.fusion(vectors) if self.fusion is not None else None
+        fused = None if not vectors else vectors[0] if self.fusion is None else self.fusion(vectors)
         raw: dict[str, Raw] = {}
         for name, layer in zip(self.outputs, self.layers, strict=True):
             if name in self.reads:

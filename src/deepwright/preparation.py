@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from deepwright.caching import encode_cached, encode_stored, too_large
 from deepwright.clean import CleanState, drop_rows, fit_clean
 from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
-from deepwright.defaults import resolve_columns, resolve_network, target_feature
+from deepwright.defaults import resolve_columns, resolve_network, resolve_split, target_feature
 from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
 from deepwright.families import TargetFacts
@@ -183,6 +183,7 @@ def prepare(
     """
     digest, whole = fingerprint(table), table
     recipe, table, notes, columns = _declared(recipe, table)
+    recipe = resolve_split(recipe, len(table), tested=held is not None or recipe.data.split.test > 0)
     table, train_rows, validation_rows, test_rows, more = _divided(recipe, table)
     notes += more
     fitting = table.with_frame(table.frame[train_rows])

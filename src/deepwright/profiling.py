@@ -226,8 +226,8 @@ def _column(raw: pl.Series, column: pl.Series, kind: Kind) -> ColumnProfile:
     known = column.drop_nulls()
     notes = [kind.note] if kind.note else []
     entry: dict[str, Any] = {"distinct": len(known)}
-    if isinstance(column.dtype, pl.Binary | pl.Array | pl.Object):
-        pass  # pictures: counting their values says nothing
+    if isinstance(column.dtype, pl.Binary | pl.Array | pl.Object) or kind.type == "series":
+        notes += [kind.why] if kind.type == "series" else []  # counting values of pictures and series says nothing
     elif kind.type == "number" and len(known):
         counts = known.alias("value").value_counts()
         numbers = _numbers(known, counts)

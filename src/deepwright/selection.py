@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from deepwright.errors import DataError
 from deepwright.families import TargetKind
+from deepwright.frames import as_text
 from deepwright.parts import Spec
 from deepwright.recipe import Select
 from deepwright.table import Table, cast
@@ -126,7 +127,9 @@ def value_codes(column: pl.Series) -> tuple[Codes, Codes]:
         # a dictionary of the values is faster than sorting a million texts
         column = column.cast(pl.Categorical).to_physical()
     elif isinstance(column.dtype, pl.List):
-        return value_codes(column.list.sort().list.join("\x1f"))
+        # Tags have no order; a series has.
+        ordered = (column.list.sort() if column.dtype.inner == pl.String else column).alias("value")
+        return value_codes(ordered.to_frame().select(as_text("value", ordered.dtype)).to_series())
     known = column.is_not_null().to_numpy()
     _, first, inverse, counts = np.unique(
         column.drop_nulls().to_numpy(), return_index=True, return_inverse=True, return_counts=True

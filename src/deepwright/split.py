@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.errors import DataError, RecipeError, nearest
+from deepwright.frames import as_text
 from deepwright.recipe import Split
 from deepwright.table import Note, Table, cast
 
@@ -370,7 +371,7 @@ def _plain(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
 
 
 def _text(frame: pl.DataFrame, name: str) -> pl.Expr:
-    return pl.col(name).list.join("\x1f") if isinstance(frame[name].dtype, pl.List) else pl.col(name).cast(pl.String)
+    return as_text(name, frame.schema[name])
 
 
 def _folded(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, ImageFacts, SoundFacts, TokensFacts
+from deepwright.families import Facts, ImageFacts, SeriesFacts, SoundFacts, TokensFacts
 
 Shape = tuple[int, ...]
 """A shape without its batch axis: (C, H, W) is a map, (D,) a vector."""
@@ -142,6 +142,19 @@ def expect_sound(encoder: str, facts: Facts) -> SoundFacts:
         return facts.sound
     raise RecipeError(
         "E108", f"{encoder} needs a sound", where=facts.name, got=f"a {facts.wire}", expected="an input of type sound"
+    )
+
+
+def expect_series(encoder: str, facts: Facts) -> SeriesFacts:
+    """Return what the encoder may know of its series.
+
+    Raises:
+        RecipeError: E108, if the input is not a series.
+    """
+    if facts.series is not None:
+        return facts.series
+    raise RecipeError(
+        "E108", f"{encoder} needs a series", where=facts.name, got=f"a {facts.wire}", expected="an input of type series"
     )
 
 

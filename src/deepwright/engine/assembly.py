@@ -15,16 +15,22 @@ from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
 from deepwright.blockwise import open_rows, open_sampler
-from deepwright.datapath import Arrays, DataPath, rows_at_once
+from deepwright.datapath import Arrays, DataPath, rows_at_once, trimmed
 from deepwright.engine.choices import device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Score, Settings, Task
 from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
 from deepwright.families import Draw, Schedule
-from deepwright.model import Model, build_model
+from deepwright.machine import available_memory
+from deepwright.model import VECTOR, Model, build_model
 from deepwright.recipe import Recipe
 from deepwright.store import Stored
+
+AHEAD = 64
+"""Rows that an encoder whose result no step changes gets at once."""
+SHARE = 0.25
+"""The share of the available memory that such results may fill."""
 
 
 @dataclass
@@ -75,6 +81,8 @@ def assemble(
     rows = open_rows(train.arrays, train.targets, train.weights, device, train.stored)
     _say_complete(model, rows)
     held = Rows(validation.arrays, validation.targets, validation.weights, device)
+    if train.stored is None:
+        _encode_ahead(recipe, model, (rows, held))
     sampler = open_sampler(rows, training.batch or len(rows), training.seed, train.draw)
     settings = Settings(
         steps=training.steps or (training.epochs or 1) * sampler.steps,
@@ -111,6 +119,28 @@ def assemble(
             recompute(model.parts()[group])
     task = Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None, decided=data.decided)
     return task, rates
+
+
+def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:
+    """Replace what encoders get that no step changes by what they make of it, once instead of at each step, if memory holds it."""
+    for group, encoder in model.grouped():
+        feature = recipe.inputs.get(group)
+        part = feature.encoder if feature is not None else None
+        size = 4 * int(encoder.width) * sum(map(len, sides))  # type: ignore[arg-type]
+        if part is None or not part.fixed or getattr(feature, "augment", None) or size > SHARE * available_memory():
+            continue
+        prefix = f"{group}."
+        for rows in sides:
+            arrays = {key.removeprefix(prefix): value for key, value in rows.arrays.items() if key.startswith(prefix)}
+            vectors = rows.targets[model.outputs[0]].new_empty((len(rows), int(encoder.width)), dtype=torch.float32)  # type: ignore[arg-type]
+            each = rows_at_once(rows.arrays, AHEAD)
+            with torch.no_grad():
+                for start in range(0, len(rows), each):
+                    part_of = trimmed({key: value[start : start + each] for key, value in arrays.items()})
+                    vectors[start : start + each] = encoder.eval()(part_of)
+            rows.arrays = {key: value for key, value in rows.arrays.items() if not key.startswith(prefix)} | {
+                prefix + VECTOR: vectors
+            }
 
 
 def _say_complete(model: Model, rows: Rows) -> None:

@@ -314,3 +314,29 @@ def reliability(predicted: Sequence[float], observed: Sequence[float], counts: S
         hint = tag("title", f"{p:.3f} predicted, {o:.3f} observed, {number(count)} rows")
         frame.add(tag("circle", hint, cx=frame.x(p), cy=frame.y(o), r=2.5 + 9 * math.sqrt(count / total), fill=colour(0)))
     return frame.render()
+
+
+def curve(values: Sequence[float | Sequence[float | None] | None], *, alt: str) -> Markup:
+    """Draw a series as a small picture without axes, a line for each of its first channels; gaps stay gaps.
+
+    Args:
+        values: Numbers, or places that are lists of their channels' numbers.
+        alt: What it shows, for those who do not see it.
+    """
+    wide, high, most, channels = 160.0, 80.0, 320, 4
+    places = [place if isinstance(place, list | tuple) else (place,) for place in values[:: max(1, -(-len(values) // most))]]
+    count = min(channels, max((len(place) for place in places), default=0))
+    lines = []
+    for channel in range(count):
+        ys = [place[channel] if channel < len(place) else None for place in places]
+        low, top = _span(ys)
+        step, gap, path = wide / max(1, len(ys) - 1), True, []
+        for index, y in enumerate(ys):
+            if y is not None and _finite(y):
+                path.append(
+                    f"{'M' if gap else 'L'}{index * step:.1f} {high - 2 - (high - 4) * (y - low) / ((top - low) or 1.0):.1f}"
+                )
+            gap = y is None or not _finite(y)
+        lines.append(tag("path", d="".join(path), fill="none", stroke=colour(channel), stroke_width=1.5))
+    attributes = {"viewBox": f"0 0 {wide:.0f} {high:.0f}", "role": "img", "aria_label": alt, "width": wide, "height": high}
+    return tag("svg", tag("title", alt), *lines, xmlns="http://www.w3.org/2000/svg", **attributes)

@@ -233,16 +233,28 @@ def _worst(report: OutputReport, frame: pl.DataFrame | None) -> Markup:
     frame = frame.head(_EXAMPLES)
     said = "The largest errors" if report.kind == "number" else "The most confident mistakes"
     intro = paragraph(f"{said}, worst first.", soft=True)
-    shown = [name for name, dtype in frame.schema.items() if _is_picture(dtype)]
+    shown = [name for name, dtype in frame.schema.items() if _is_picture(dtype) or _is_series(dtype)]
     if not shown:
         return join([intro, _worst_table(report, frame)])
     entries = []
     for row in frame.iter_rows(named=True):
-        drawn = join(picture(_pixels(row[name]), alt=f"{name} of a wrong prediction") for name in shown)
+        drawn = join(_drawn(name, row[name], series=_is_series(frame.schema[name])) for name in shown)
         entries.append((drawn, _caption(report, row)))
     rest = [name for name in frame.columns if name not in shown]
     more = details("The other columns of these rows", _worst_table(report, frame.select(rest))) if len(rest) > 2 else ""
     return join([intro, shots(entries), more])
+
+
+def _drawn(name: str, value: Any, *, series: bool) -> Markup:
+    about = f"{name} of a wrong prediction"
+    return charts.curve(value or (), alt=about) if series else picture(_pixels(value), alt=about)
+
+
+def _is_series(dtype: pl.DataType) -> bool:
+    inner: Any = dtype
+    while isinstance(inner, pl.List):
+        inner = inner.inner
+    return isinstance(dtype, pl.List) and inner.is_numeric()
 
 
 def _is_picture(dtype: pl.DataType) -> bool:
