@@ -105,7 +105,7 @@ def held_out_rows(recipe: Recipe) -> tuple[Recipe, Table | None, str]:
     A source that knows its own official test part (a folder of pictures with ``test/``) brings it when the recipe sets none aside.
     """
     split, test = recipe.data.split, recipe.data.test
-    if test is None and recipe.data.source is not None and split.test == 0 and split.by != "column":
+    if test is None and recipe.data.source is not None and split.test == 0 and split.by not in ("column", "last"):
         test = recipe.data.source.held_out()
         recipe = recipe.replace(data={"test": test}) if test is not None else recipe
     held = tidied(recipe, test.read()) if test is not None else None

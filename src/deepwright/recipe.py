@@ -101,10 +101,13 @@ class Clean(Spec):
 class Split(Spec):
     """How rows are divided into training, validation and test rows."""
 
-    by: Literal["auto", "random", "stratified", "group", "time", "column", "file"] = "auto"
-    """``auto``: stratified for a class output, else random. ``file``: the test rows are those of ``data.test``."""
+    by: Literal["auto", "random", "stratified", "group", "time", "last", "column", "file"] = "auto"
+    """``auto``: stratified for a class output, else random. ``last``: of each ``group`` (a user), the latest row tests and the one
+    before it validates. ``file``: the test rows are those of ``data.test``."""
     column: str | None = None
     """The column of the group, the time, or the names ``train``, ``validation`` and ``test``."""
+    group: str | None = None
+    """``last`` only: the column that tells whose rows are whose; ``column`` tells their time."""
     validation: float | None = Field(None, ge=0, lt=1)
     """The fraction of the rows (after the test rows are set aside) that choose the best weights; by default 0.15, but at most
     5,000 rows, which tell well enough. 0: all rows train, and the last weights are kept."""
@@ -464,6 +467,24 @@ def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
             f"split by {split.by} needs the column",
             f"{where}: data.split",
             fix=f"data: {{split: {{by: {split.by}, column: NAME}}}}",
+        )
+    if split.by == "last" and (split.column is None or split.group is None):
+        yield Problem(
+            "E106",
+            "split by last needs the group and the column of the time",
+            f"{where}: data.split",
+            fix="data: {split: {by: last, group: USER, column: TIME}}",
+        )
+    if split.by != "last" and split.group is not None:
+        yield Problem(
+            "E106", "group belongs to split by last", f"{where}: data.split.group", fix=f"data: {{split: {{column: {split.group}}}}}"
+        )
+    if split.by == "last" and (split.test or split.validation is not None or split.folds is not None or recipe.data.test):
+        yield Problem(
+            "E106",
+            "split by last sets one row of each group aside to test and one to validate: neither fractions, folds nor a test file",
+            f"{where}: data.split",
+            fix="data: {split: {by: last, group: USER, column: TIME}}",
         )
     if split.by == "file" and recipe.data.test is None:
         yield Problem("E106", "split by file needs the test file", f"{where}: data.split", fix="data: {test: FILE}")

@@ -153,9 +153,10 @@ def _divided(recipe: Recipe, scan: Scan) -> _Sides:
             text = f"{lost:,} training {'row' if lost == 1 else 'rows'} dropped: each repeats an earlier one in every column"
             notes.append(Note("duplicates", text, lost))
         table, rows = table.with_frame(table.frame[first]), rows[first]
-    if split.column is not None and split.column in scan.schema and split.column not in table.columns:
-        column = tidied(recipe, scan.read([split.column])).frame[split.column]
-        table = table.with_frame(table.frame.with_columns(column[rows]))
+    for column in (split.column, split.group):
+        if column is not None and column in scan.schema and column not in table.columns:
+            read = tidied(recipe, scan.read([column])).frame[column]
+            table = table.with_frame(table.frame.with_columns(read[rows]))
     name = next(iter(recipe.outputs))
     target = table.frame[name] if name in table.columns else None
     sides = split_rows(table, split, target=target, stratify=recipe.outputs[name].dtype == "text")
