@@ -230,7 +230,12 @@ def _unknown_columns(recipe: Recipe, table: Table) -> Iterator[Problem]:
                     got=", ".join(known[:30]),
                 )
     split = recipe.data.split
-    places = {"drop": recipe.data.drop, "weight": [recipe.data.weight], "split.column": [split.column], "split.group": [split.group]}
+    places = {
+        "drop": recipe.data.drop,
+        "weight": [recipe.data.weight],
+        "split.column": [split.column],
+        "split.group": [split.group],
+    }
     for key, names in places.items():
         for name in names:
             if name is not None and name not in known:

@@ -477,7 +477,10 @@ def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
         )
     if split.by != "last" and split.group is not None:
         yield Problem(
-            "E106", "group belongs to split by last", f"{where}: data.split.group", fix=f"data: {{split: {{column: {split.group}}}}}"
+            "E106",
+            "group belongs to split by last",
+            f"{where}: data.split.group",
+            fix=f"data: {{split: {{column: {split.group}}}}}",
         )
     if split.by == "last" and (split.test or split.validation is not None or split.folds is not None or recipe.data.test):
         yield Problem(

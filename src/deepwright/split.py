@@ -56,8 +56,9 @@ def split_rows(table: Table, split: Split, *, target: pl.Series | None = None, s
     """Divide the rows of ``table`` as declared.
 
     ``test`` is a fraction of all rows and ``validation`` of what remains. Time puts the latest rows aside, equal times on one
-    side. ``last`` sets aside the latest row of each group to test, and the one before it to validate. With ``folds``, the rows left by the test rows are dealt into folds and ``fold`` validates; by time, the folds are
-    consecutive blocks and only earlier blocks train (rolling origin), so that later blocks are on no side.
+    side. ``last`` sets aside the latest row of each group to test, and the one before it to validate. With ``folds``, the rows left
+    by the test rows are dealt into folds and ``fold`` validates; by time, the folds are consecutive blocks and only earlier blocks
+    train (rolling origin), so that later blocks are on no side.
 
     Args:
         table: The rows.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class TwoTowers(Encoder):
     """Two networks, one on the user's columns and one on the item's, whose vectors are multiplied (Covington et al. 2016).
 
-    Unlike a factorisation machine, each side is a network of its own, and columns of one side meet those of the other in the product
-    only.
+    Unlike in a factorisation machine, each side is a network of its own, and columns of one side meet those of the other in the
+    product only.
     """
 
     accepts: ClassVar[tuple[Wire, ...]] = ("table",)
