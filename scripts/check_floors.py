@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("text", "layout", "remote"),
     ("delimited", "encoding", "expressions", "kinds", "words", "tagging"),
     ("derive", "clean"),
-    ("split", "selection"),
+    ("split", "selection", "negatives"),
     ("metrics",),
     ("findings",),
     ("profiling",),

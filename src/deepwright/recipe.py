@@ -132,6 +132,24 @@ class Select(Spec):
     """The least score that stays (nats for mutual information)."""
 
 
+class Negatives(Spec):
+    """Implicit feedback: every row is a pair that was there, and pairs that were not are drawn beside it, by the split's seed.
+
+    Items are drawn uniformly from those that the user has in no row, whatever its side of the split.
+    """
+
+    user: str
+    """The column of the user."""
+    item: str
+    """The column of the item."""
+    output: str
+    """The column that is made, a binary output: ``yes`` for the rows that there are, ``no`` for those drawn."""
+    columns: list[str] = Field(default_factory=list)
+    """The item's other columns, which are drawn with it; all others are those of the row."""
+    count: int = Field(4, ge=1)
+    """Pairs drawn for each row."""
+
+
 class Data(Spec):
     """What is learnt from."""
 
@@ -153,6 +171,8 @@ class Data(Spec):
     """Choose among the input columns."""
     weight: str | None = None
     """A column of row weights."""
+    negatives: Negatives | None = None
+    """Learn from what users chose alone: draw what they did not."""
     stream: Literal["auto"] | bool = "auto"
     """Train from encoded rows on disk. Parquet files are then never held: they are read and encoded column by column. ``auto``:
     if the table, or its encoded rows, would fill more than a quarter of the available memory."""
@@ -488,6 +508,14 @@ def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
             "split by last sets one row of each group aside to test and one to validate: neither fractions, folds nor a test file",
             f"{where}: data.split",
             fix="data: {split: {by: last, group: USER, column: TIME}}",
+        )
+    rule = recipe.data.negatives
+    if rule is not None and (rule.output not in recipe.outputs or recipe.outputs[rule.output].type_name() != "binary"):
+        yield Problem(
+            "E106",
+            f"negatives make the output {rule.output!r}, which is not declared as binary",
+            f"{where}: data.negatives.output",
+            fix=f"outputs: {{{rule.output}: binary}}",
         )
     if split.by == "file" and recipe.data.test is None:
         yield Problem("E106", "split by file needs the test file", f"{where}: data.split", fix="data: {test: FILE}")

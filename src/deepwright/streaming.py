@@ -118,6 +118,10 @@ def _check_streamable(recipe: Recipe, held: Table | None) -> None:
     if recipe.training.balance == "resample":
         fix = "training: {balance: weights}"
         problems.append(Problem("E241", "rows that are read in blocks cannot be drawn", "training.balance", "resample", fix=fix))
+    if recipe.data.negatives is not None:
+        problems.append(
+            Problem("E241", "pairs that were not there are drawn in memory only", "data.negatives", fix="stream: false")
+        )
     if recipe.data.split.validation == 0 and recipe.data.split.test == 0 and held is None and recipe.data.split.folds is None:
         fix = "data: {split: {validation: 0.01}}"
         problems.append(Problem("E241", "streamed training needs validation or test rows", "data.split", fix=fix))

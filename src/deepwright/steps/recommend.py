@@ -194,7 +194,7 @@ class _Job:
         listener: Listener,
     ) -> _Job:
         if top < 1:
-            raise UsageError("E701", "no items are asked for", where="top", got=top, expected="a positive number")
+            raise UsageError("E701", "no items are asked for", where="top", got=top, expected="a positive number", fix="--top 10")
         opened = Bundle.open(bundle)
         predictor = open_predictor(opened, engine)
         _scores(predictor.data)  # refuses an output that ranks nothing before anything is read
