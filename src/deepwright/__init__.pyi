@@ -18,12 +18,20 @@ from deepwright.averages.ema import EMA as EMA
 from deepwright.averages.lookahead import Lookahead as Lookahead
 from deepwright.averages.swa import SWA as SWA
 from deepwright.encoders.airbench import Airbench as Airbench
+from deepwright.encoders.bag import Bag as Bag
 from deepwright.encoders.cnn import CNN as CNN
+from deepwright.encoders.factorization_machine import FactorizationMachine as FactorizationMachine
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
+from deepwright.encoders.gru import GRU as GRU
+from deepwright.encoders.lstm import LSTM as LSTM
 from deepwright.encoders.mlp import MLP as MLP
 from deepwright.encoders.resnet import ResNet as ResNet
+from deepwright.encoders.rnn import RNN as RNN
 from deepwright.encoders.sequential import Sequential as Sequential
 from deepwright.encoders.tabm import TabM as TabM
+from deepwright.encoders.text_cnn import TextCNN as TextCNN
+from deepwright.encoders.transformer import Transformer as Transformer
+from deepwright.encoders.two_towers import TwoTowers as TwoTowers
 from deepwright.errors import BundleError as BundleError
 from deepwright.errors import DataError as DataError
 from deepwright.errors import DeepwrightError as DeepwrightError
@@ -40,7 +48,9 @@ from deepwright.features.image import Image as Image
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
 from deepwright.features.tags import Tags as Tags
+from deepwright.features.text import Text as Text
 from deepwright.fusions.attention import Attention as Attention
+from deepwright.fusions.compare import Compare as Compare
 from deepwright.fusions.concat import Concat as Concat
 from deepwright.heads.binary import Binary as BinaryHead
 from deepwright.heads.multiclass import Multiclass as Multiclass
@@ -81,6 +91,7 @@ from deepwright.schedules.one_cycle import OneCycle as OneCycle
 from deepwright.schedules.plateau import Plateau as Plateau
 from deepwright.schedules.step import Step as Step
 from deepwright.sources.arff import Arff as Arff
+from deepwright.sources.conll import Conll as Conll
 from deepwright.sources.csv import Csv as Csv
 from deepwright.sources.excel import Excel as Excel
 from deepwright.sources.idx import Idx as Idx
@@ -108,6 +119,7 @@ __all__ = [
     "Arff",
     "Attention",
     "AvgPool2d",
+    "Bag",
     "BatchNorm",
     "Binary",
     "BinaryCrossEntropy",
@@ -118,7 +130,9 @@ __all__ = [
     "CNN",
     "Category",
     "Color",
+    "Compare",
     "Concat",
+    "Conll",
     "Constant",
     "Contrast",
     "Conv2d",
@@ -138,9 +152,11 @@ __all__ = [
     "Exponential",
     "ExportError",
     "FTTransformer",
+    "FactorizationMachine",
     "Flatten",
     "Flip",
     "Focal",
+    "GRU",
     "GlobalPool",
     "Huber",
     "Idx",
@@ -148,6 +164,7 @@ __all__ = [
     "Images",
     "Json",
     "KL",
+    "LSTM",
     "LayerNorm",
     "Lookahead",
     "MAE",
@@ -170,6 +187,7 @@ __all__ = [
     "Plateau",
     "Problem",
     "RMSprop",
+    "RNN",
     "Recipe",
     "RecipeError",
     "Regression",
@@ -183,7 +201,11 @@ __all__ = [
     "Table",
     "Tags",
     "TensorBoard",
+    "Text",
+    "TextCNN",
     "TrainingError",
+    "Transformer",
+    "TwoTowers",
     "UsageError",
     "find_batch",
     "find_lr",

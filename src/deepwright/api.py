@@ -109,8 +109,9 @@ class Model:
             DataError: Users or items cannot be told, or do not fit the model's inputs.
             UsageError: The model's first output ranks nothing.
         """
-        tables = {"users": as_rows(users), "items": as_rows(items), "seen": None if seen is None else as_rows(seen)}
-        frame = recommend_step(self.path, **tables, top=top, user=user, item=item, engine=engine, listener=Console())
+        known = None if seen is None else as_rows(seen)
+        told: dict[str, Any] = {"seen": known, "top": top, "user": user, "item": item, "engine": engine, "listener": Console()}
+        frame = recommend_step(self.path, as_rows(users), as_rows(items), **told)
         return frame.to_pandas() if _is_pandas(users) else frame
 
     def evaluate_top(
@@ -140,11 +141,9 @@ class Model:
         Raises:
             DataError: As for :meth:`recommend`, or no user has a relevant item.
         """
-        tables = {"users": as_rows(users), "items": as_rows(items), "relevant": as_rows(relevant)}
         known = None if seen is None else as_rows(seen)
-        return evaluate_top_step(self.path, **tables, seen=known, top=top, user=user, item=item, engine=engine, listener=Console())[
-            0
-        ]
+        told: dict[str, Any] = {"seen": known, "top": top, "user": user, "item": item, "engine": engine, "listener": Console()}
+        return evaluate_top_step(self.path, as_rows(users), as_rows(items), as_rows(relevant), **told)[0]
 
     def evaluate(self, data: Any = None, *, report: str | Path | None = None, engine: Engine = "auto") -> Evaluation:
         """Measure the model on rows whose outputs are known.

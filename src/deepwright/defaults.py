@@ -230,13 +230,13 @@ def _unknown_columns(recipe: Recipe, table: Table) -> Iterator[Problem]:
                     got=", ".join(known[:30]),
                 )
     split = recipe.data.split
-    places = {
-        "drop": recipe.data.drop,
-        "weight": [recipe.data.weight],
-        "split.column": [split.column],
-        "split.group": [split.group],
-    }
-    for key, names in places.items():
+    places: tuple[tuple[str, list[str | None]], ...] = (
+        ("drop", [*recipe.data.drop]),
+        ("weight", [recipe.data.weight]),
+        ("split.column", [split.column]),
+        ("split.group", [split.group]),
+    )
+    for key, names in places:
         for name in names:
             if name is not None and name not in known:
                 yield Problem(

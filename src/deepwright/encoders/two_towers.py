@@ -43,7 +43,7 @@ class TwoTowers(Encoder):
         """
         numbers = [self._owner(column.label) for column in facts.numbers]
         categories = [self._owner(column.label) for column in facts.categories]
-        known = [column.label for column in (*facts.numbers, *facts.categories)]
+        known = [column.label for column in facts.numbers] + [column.label for column in facts.categories]
         if unknown := [name for name in self.users if name not in (*numbers, *categories)]:
             raise RecipeError(
                 "E107",

@@ -27,7 +27,7 @@ def top_figures(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> dict[st
     each: Mapping[str, NDArray[np.float64]] = {
         "recall": hits.sum(1) / relevant,
         "ndcg": (hits @ gains) / best,
-        "hit_rate": hits.any(1).astype(np.float64),
+        "hit_rate": (hits.sum(1) > 0).astype(np.float64),
     }
     users = len(relevant)
     drawn = np.random.Generator(np.random.PCG64(0)).integers(0, users, (RESAMPLES, users))
