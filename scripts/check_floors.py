@@ -50,6 +50,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("blockwise",),
     ("engine",),
     ("opening",),
+    ("pairing",),
     ("reporting",),
     ("steps",),
     ("api",),

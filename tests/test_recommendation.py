@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,9 +24,9 @@ from deepwright.errors import DataError, RecipeError, UsageError
 from deepwright.families import CategoryFacts, Facts, NumberFacts, TargetFacts
 from deepwright.metrics.top import top_figures
 from deepwright.negatives import NO, YES, drawn, with_output
+from deepwright.pairing import scores_of
 from deepwright.recipe import Negatives, Recipe, Split
 from deepwright.split import split_rows
-from deepwright.steps.recommend import _scores
 from deepwright.table import Table
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -210,13 +212,13 @@ def test_a_perfect_ranking():
 def test_outputs_that_rank_nothing(kind):
     data = SimpleNamespace(target_facts=lambda: {"y": TargetFacts("y", kind, ("a", "b", "c"))})
     with pytest.raises(UsageError) as error:
-        _scores(data)
+        scores_of(data)
     assert code(error) == "E705"
 
 
 def test_an_ordinal_ranks_by_its_mean():
     data = SimpleNamespace(target_facts=lambda: {"y": TargetFacts("y", "ordinal", ("bad", "fair", "good"))})
-    scores = _scores(data)({"y": np.array([[0.5, 0.0, 0.5], [0.0, 0.9, 0.1]], np.float32)})
+    scores = scores_of(data)({"y": np.array([[0.5, 0.0, 0.5], [0.0, 0.9, 0.1]], np.float32)})
     assert scores == pytest.approx([1.0, 1.1])
 
 
@@ -272,6 +274,14 @@ def test_scores_are_predictions(shop):
     kinds = pl.read_csv(shop.folder / "items.csv", infer_schema_length=0)
     rows = found.select("user", pl.col("item").cast(pl.String)).join(kinds, on="item", how="left", maintain_order="left")
     assert shop.model.predict(rows)["stars"].to_list() == pytest.approx(found["stars"].to_list(), abs=1e-5)
+
+
+def test_recommending_imports_no_torch(shop):
+    script = (
+        "import sys; from deepwright.cli.main import run; assert run(sys.argv[1:]) == 0; assert 'torch' not in sys.modules, 'torch'"
+    )
+    files = [str(shop.folder / name) for name in ("taste", "users.csv", "items.csv")]
+    subprocess.run([sys.executable, "-c", script, "recommend", *files, "--top", "1"], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_pandas_in_pandas_out(shop):
@@ -492,9 +502,6 @@ def test_streamed_rows_are_not_drawn_beside(tmp_path):
 
 
 def test_the_example_is_what_its_script_writes(tmp_path):
-    import subprocess
-    import sys
-
     subprocess.run([sys.executable, str(EXAMPLES / "make_ratings.py"), str(tmp_path)], check=True)
     for name in ("ratings.csv", "ratings-later.csv", "films.csv", "users.csv"):
         assert (tmp_path / name).read_bytes() == (EXAMPLES / name).read_bytes(), name
