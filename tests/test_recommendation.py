@@ -260,20 +260,20 @@ def shop(tmp_path_factory):
 def test_what_was_seen_is_left_out(shop):
     where = shop.folder
     found = shop.model.recommend(where / "users.csv", where / "items.csv", seen=where / "ratings.csv", top=ITEMS)
-    assert found.columns == ["user", "rank", "item", "stars"]
+    assert found.columns == ["user", "rank", "item", "score"]
     assert len(found) == 30 * (ITEMS - 8)
     known = shop.frame.select("user", pl.col("item").cast(pl.String))
     assert found.select("user", pl.col("item").cast(pl.String)).join(known, on=["user", "item"], how="inner").is_empty()
     for _, group in found.group_by("user", maintain_order=True):
         assert group["rank"].to_list() == list(range(1, len(group) + 1))
-        assert group["stars"].is_sorted(descending=True)
+        assert group["score"].is_sorted(descending=True)
 
 
 def test_scores_are_predictions(shop):
     found = shop.model.recommend({"user": ["u3"]}, shop.folder / "items.csv", top=5)
     kinds = pl.read_csv(shop.folder / "items.csv", infer_schema_length=0)
     rows = found.select("user", pl.col("item").cast(pl.String)).join(kinds, on="item", how="left", maintain_order="left")
-    assert shop.model.predict(rows)["stars"].to_list() == pytest.approx(found["stars"].to_list(), abs=1e-5)
+    assert shop.model.predict(rows)["stars"].to_list() == pytest.approx(found["score"].to_list(), abs=1e-5)
 
 
 def test_recommending_imports_no_torch(shop):

@@ -103,7 +103,7 @@ class Model:
             engine: As for :meth:`predict`.
 
         Returns:
-            A row for each recommendation: user, ``rank``, item, score. A pandas table for pandas users, otherwise a Polars one.
+            A row for each recommendation: user, ``rank``, item, ``score``. A pandas table for pandas users, otherwise a Polars one.
 
         Raises:
             DataError: Users or items cannot be told, or do not fit the model's inputs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,19 @@ Indices = NDArray[np.int64]
 
 AT_ONCE = 1 << 16
 """Pairs of a user and an item that are encoded and scored at once."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The best items of each user, best first.
+
+    Args:
+        items: Rows of the items (U, K), -1 where there are no more.
+        scores: Their scores (U, K), as they leave the graph.
+    """
+
+    items: Indices
+    scores: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -110,8 +123,8 @@ class Pairing:
         frame = pl.DataFrame({"u": pairs[keep, 0], "i": pairs[keep, 1], "name": _text(table, self.item).filter(pl.Series(keep))})
         return frame.unique(maintain_order=True).select("u", "i").to_numpy()
 
-    def ranked(self) -> Indices:
-        """Return the rows of the best items of each user (U, K), -1 where there are no more."""
+    def ranked(self) -> Ranked:
+        """Return the best items of each user."""
         score = scores_of(self.predictor.data)
         parts = []
         for first, chunk in self._chunks():
@@ -119,28 +132,28 @@ class Pairing:
             parts.append(self._best(scores, first))
             done = first + len(scores)
             self.listener(Event("recommend", f"{done:,} of {len(self.users):,} users", done / len(self.users)))
-        return np.concatenate(parts)
+        return _joined(parts)
 
-    def popular(self) -> Indices:
+    def popular(self) -> Ranked:
         """Return the same of the items that most seen pairs hold."""
         counts = np.bincount(self.seen[:, 1], minlength=len(self.items)).astype(np.float64)
         step = max(1, AT_ONCE // len(self.items))
         starts = range(0, len(self.users), step)
-        return np.concatenate([self._best(np.tile(counts, (min(step, len(self.users) - s), 1)), s) for s in starts])
+        return _joined([self._best(np.tile(counts, (min(step, len(self.users) - s), 1)), s) for s in starts])
 
-    def frame(self, ranked: Indices) -> pl.DataFrame:
-        """Return a row for each recommendation; scores are those of the pairs, in the output's own units."""
-        rows, ranks = np.nonzero(ranked >= 0)
-        chosen = ranked[rows, ranks]
-        data, name = self.predictor.data, next(iter(self.predictor.data.recipe.outputs))
-        pairs = pl.concat([self.users.frame[rows], self.items.frame[chosen]], how="horizontal")
-        outputs = self.predictor.outputs(data.prepare(Table(pairs, base=self.items.base), outputs=False))
+    def frame(self, ranked: Ranked) -> pl.DataFrame:
+        """Return a row for each recommendation; scores of numbers are in the output's own units."""
+        rows, ranks = np.nonzero(ranked.items >= 0)
+        data, scores = self.predictor.data, ranked.scores[rows, ranks]
+        name, feature = next(iter(data.recipe.outputs.items()))
+        if data.target_facts()[name].kind == "number":
+            scores = feature.decode(name, scores.astype(np.float32), data.outputs[name])[name].to_numpy()
         return pl.DataFrame(
             [
                 self.users.frame[self.user][rows],
                 pl.Series("rank", ranks + 1, pl.Int32),
-                self.items.frame[self.item][chosen],
-                pl.Series(name, _shown(data, outputs), pl.Float64),
+                self.items.frame[self.item][ranked.items[rows, ranks]],
+                pl.Series("score", scores, pl.Float64),
             ]
         )
 
@@ -152,12 +165,17 @@ class Pairing:
             ready = self.predictor.data.prepare(Table(pairs, base=self.items.base), outputs=False)
             yield first, self.predictor.outputs(ready)
 
-    def _best(self, scores: NDArray[np.float64], first: int) -> Indices:
+    def _best(self, scores: NDArray[np.float64], first: int) -> Ranked:
         """Return the best items of some users (rows, K); of equal scores the first item is the best, and seen ones are none."""
         low, high = np.searchsorted(self.seen[:, 0], (first, first + len(scores)))
         scores[self.seen[low:high, 0] - first, self.seen[low:high, 1]] = -np.inf
         best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top]
-        return np.where(np.isfinite(np.take_along_axis(scores, best, 1)), best, -1)
+        values = np.take_along_axis(scores, best, 1)
+        return Ranked(np.where(np.isfinite(values), best, -1), values)
+
+
+def _joined(parts: Sequence[Ranked]) -> Ranked:
+    return Ranked(np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts]))
 
 
 def scores_of(data: DataPath) -> Callable[[Outputs], NDArray[np.float64]]:
@@ -176,14 +194,6 @@ def scores_of(data: DataPath) -> Callable[[Outputs], NDArray[np.float64]]:
         expected="a first output that is a number, binary or ordinal",
         fix="train with the rating, or whether there was one, as the output",
     )
-
-
-def _shown(data: DataPath, outputs: Outputs) -> NDArray[np.float64]:
-    """Return the scores as people know them: numbers in the column's own units."""
-    name, feature = next(iter(data.recipe.outputs.items()))
-    if data.target_facts()[name].kind != "number":
-        return scores_of(data)(outputs)
-    return feature.decode(name, outputs[name], data.outputs[name])[name].to_numpy()
 
 
 def _read(data: DataPath, rows: Rows, listener: Listener) -> Table:

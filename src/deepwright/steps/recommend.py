@@ -63,7 +63,7 @@ def recommend(
         listener: Hears of notes and progress.
 
     Returns:
-        A row for each recommendation, users in their order: user, ``rank`` from 1 on, item, score.
+        A row for each recommendation, users in their order: user, ``rank`` from 1 on, item, ``score``.
 
     Raises:
         BundleError: The bundle is damaged or holds no graph.
@@ -137,6 +137,6 @@ def evaluate_top(
         return top_figures(hits[judged], counts[judged])
 
     ranked = job.ranked()
-    popular = figures(job.popular()) if len(job.seen) else {}
+    popular = figures(job.popular().items) if len(job.seen) else {}
     baseline = {name: entry["value"] for name, entry in popular.items()}
-    return TopReport(top=top, users=len(judged), metrics=figures(ranked), baseline=baseline), job.frame(ranked)
+    return TopReport(top=top, users=len(judged), metrics=figures(ranked.items), baseline=baseline), job.frame(ranked)
