@@ -159,6 +159,30 @@ def ucr(name: str) -> Callable[[Path, Path], Recipe]:
         return {"data": {"source": str(data / f"ucr_uea_ts/{name}.zip")}, "outputs": {"label": "category"}}
 
     return recipe
+# Recommendation -------------------------------------------------------------------------------------------------------------
+
+
+def movielens(data: Path, folder: Path) -> Recipe:
+    import io
+    import zipfile
+
+    import numpy as np
+
+    with zipfile.ZipFile(next((data / "movielens_latest_small").glob("*.zip"))) as archive:
+        files = {Path(name).stem: name for name in archive.namelist()}
+        ratings, movies = (pl.read_csv(io.BytesIO(archive.read(files[name]))) for name in ("ratings", "movies"))
+    ratings, movies = (frame.rename({name: name.lower() for name in frame.columns}) for frame in (ratings, movies))
+    movies = movies.select("movieid", "genres", year=pl.col("title").str.extract(r"\((\d{4})\)\s*$").cast(pl.Float64))
+    frame = ratings.join(movies, on="movieid", how="left", maintain_order="left")
+    rows = np.random.default_rng(0).permutation(len(frame))
+    cut = len(frame) - len(frame) // 10
+    types = {"userid": "category", "movieid": "category", "genres": "tags", "year": "number", "timestamp": "number"}
+    return {
+        "data": written(folder, frame[rows[:cut]], frame[rows[cut:]]),
+        "inputs": types,
+        "outputs": {"rating": {"type": "number", "clip": True}},
+        "tabular": "factorization_machine",
+    }
 
 
 TASKS: dict[str, Task] = {
@@ -176,6 +200,7 @@ TASKS: dict[str, Task] = {
     "italy_power": Task(ucr("ItalyPowerDemand"), "label accuracy", 0.963, "aeon's MiniRocket 0.963"),
     "japanese_vowels": Task(ucr("JapaneseVowels"), "label accuracy", 0.981, "aeon's MiniRocket 0.981"),
     "osu_leaf": Task(ucr("OSULeaf"), "label accuracy", 0.959, "aeon's MiniRocket 0.959"),
+    "movielens": Task(movielens, "rating rmse", 0.860, "user and item biases alone 0.869", lower=True),
 }
 
 

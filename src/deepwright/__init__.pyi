@@ -28,6 +28,9 @@ from deepwright.encoders.crnn import CRNN as CRNN
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.gru import GRU as GRU
 from deepwright.encoders.inception_time import InceptionTime as InceptionTime
+from deepwright.encoders.factorization_machine import FactorizationMachine as FactorizationMachine
+from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
+from deepwright.encoders.gru import GRU as GRU
 from deepwright.encoders.lstm import LSTM as LSTM
 from deepwright.encoders.mlp import MLP as MLP
 from deepwright.encoders.resnet import ResNet as ResNet
@@ -39,6 +42,9 @@ from deepwright.encoders.tabm import TabM as TabM
 from deepwright.encoders.tcn import TCN as TCN
 from deepwright.encoders.text_cnn import TextCNN as TextCNN
 from deepwright.encoders.transformer import Transformer as Transformer
+from deepwright.encoders.text_cnn import TextCNN as TextCNN
+from deepwright.encoders.transformer import Transformer as Transformer
+from deepwright.encoders.two_towers import TwoTowers as TwoTowers
 from deepwright.errors import BundleError as BundleError
 from deepwright.errors import DataError as DataError
 from deepwright.errors import DeepwrightError as DeepwrightError
@@ -164,6 +170,7 @@ __all__ = [
     "Exponential",
     "ExportError",
     "FTTransformer",
+    "FactorizationMachine",
     "Flatten",
     "Flip",
     "Focal",
@@ -228,6 +235,7 @@ __all__ = [
     "TrainingError",
     "Transformer",
     "Ts",
+    "TwoTowers",
     "UsageError",
     "find_batch",
     "find_lr",

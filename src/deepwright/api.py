@@ -17,6 +17,9 @@ from deepwright.recipe import Recipe
 from deepwright.steps.evaluate import Evaluation
 from deepwright.steps.evaluate import evaluate as evaluate_step
 from deepwright.steps.predict import predict as predict_step
+from deepwright.steps.recommend import TopReport
+from deepwright.steps.recommend import evaluate_top as evaluate_top_step
+from deepwright.steps.recommend import recommend as recommend_step
 from deepwright.table import Table
 
 if TYPE_CHECKING:
@@ -76,6 +79,71 @@ class Model:
         """
         frame = predict_step(self.path, as_rows(data), engine=engine, listener=Console())
         return frame.to_pandas() if _is_pandas(data) else frame
+
+    def recommend(
+        self,
+        users: Any,
+        items: Any,
+        *,
+        seen: Any = None,
+        top: int = 10,
+        user: str | None = None,
+        item: str | None = None,
+        engine: Engine = "auto",
+    ) -> Any:
+        """Return the ``top`` items of each user, the best first.
+
+        Args:
+            users: The users, with the model's columns of them; a path or a table as for :meth:`predict`.
+            items: The items to choose from, with the model's columns of them.
+            seen: Pairs of a user and an item that are left out, such as the training rows.
+            top: Items a user.
+            user: The column that tells users apart; by default the first of ``users`` that is a category of the model.
+            item: The column that tells items apart; by default the first other one of ``items``.
+            engine: As for :meth:`predict`.
+
+        Returns:
+            A row for each recommendation: user, ``rank``, item, ``score``. A pandas table for pandas users, otherwise a Polars one.
+
+        Raises:
+            DataError: Users or items cannot be told, or do not fit the model's inputs.
+            UsageError: The model's first output ranks nothing.
+        """
+        known = None if seen is None else as_rows(seen)
+        told: dict[str, Any] = {"seen": known, "top": top, "user": user, "item": item, "engine": engine, "listener": Console()}
+        frame = recommend_step(self.path, as_rows(users), as_rows(items), **told)
+        return frame.to_pandas() if _is_pandas(users) else frame
+
+    def evaluate_top(
+        self,
+        users: Any,
+        items: Any,
+        relevant: Any,
+        *,
+        seen: Any = None,
+        top: int = 10,
+        user: str | None = None,
+        item: str | None = None,
+        engine: Engine = "auto",
+    ) -> TopReport:
+        """Measure what :meth:`recommend` returns: recall and NDCG of the first ``top``, over all items but those seen.
+
+        Args:
+            users: As for :meth:`recommend`; users without a relevant item do not count.
+            items: As there.
+            relevant: Pairs that should be recommended, such as held-out rows; those that are in ``seen`` do not count.
+            seen: As there.
+            top: As there.
+            user: As there.
+            item: As there.
+            engine: As there.
+
+        Raises:
+            DataError: As for :meth:`recommend`, or no user has a relevant item.
+        """
+        known = None if seen is None else as_rows(seen)
+        told: dict[str, Any] = {"seen": known, "top": top, "user": user, "item": item, "engine": engine, "listener": Console()}
+        return evaluate_top_step(self.path, as_rows(users), as_rows(items), as_rows(relevant), **told)[0]
 
     def evaluate(self, data: Any = None, *, report: str | Path | None = None, engine: Engine = "auto") -> Evaluation:
         """Measure the model on rows whose outputs are known.

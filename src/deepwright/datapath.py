@@ -123,7 +123,7 @@ class DataPath:
     def unseen(self, table: Table) -> list[Note]:
         """Tell how many values of each category of prepared rows training never saw; they are predicted from nonetheless."""
         counts = {
-            name: int((state.positions(table.frame[name]) == UNKNOWN).sum())
+            name: int((state.positions(_each(table.frame[name])) == UNKNOWN).sum())
             for name, state in self.inputs.items()
             if isinstance(state, Labels)
         }
@@ -195,6 +195,11 @@ class DataPath:
 
         clean = CleanState.model_validate(states["clean"])
         return cls(recipe, clean, read(recipe.inputs, states["inputs"]), read(recipe.outputs, states["outputs"]))
+
+
+def _each(column: pl.Series) -> pl.Series:
+    """Return the labels of a column, those of lists one after the other."""
+    return column.filter(column.list.len() > 0).explode() if isinstance(column.dtype, pl.List) else column
 
 
 def lengths(arrays: Mapping[str, Any]) -> dict[str, Any]:

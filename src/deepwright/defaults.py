@@ -344,7 +344,14 @@ def _unknown_columns(recipe: Recipe, table: Table) -> Iterator[Problem]:
                     where=f"{section}.{name}",
                     got=", ".join(known[:30]),
                 )
-    for key, names in (("drop", recipe.data.drop), ("weight", [recipe.data.weight]), ("split.column", [recipe.data.split.column])):
+    split = recipe.data.split
+    places: tuple[tuple[str, list[str | None]], ...] = (
+        ("drop", [*recipe.data.drop]),
+        ("weight", [recipe.data.weight]),
+        ("split.column", [split.column]),
+        ("split.group", [split.group]),
+    )
+    for key, names in places:
         for name in names:
             if name is not None and name not in known:
                 yield Problem(

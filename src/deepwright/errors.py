@@ -230,6 +230,7 @@ CODES: Mapping[str, str] = {
     "E266": "Sounds cannot be read: the files are missing, damaged, empty, or no sounds.",
     "E270": "A .ts file of series is malformed, or uses a form that is not read.",
     "E271": "Places of a series differ in their number of channels.",
+    "E275": "Users or items to recommend cannot be told: no column names them, or a column of the model is with both.",
     "E280": "Predictions and targets do not fit each other: their shapes or class indices differ.",
     "E281": "A prediction is NaN or infinite, so that it cannot be evaluated.",
     "E290": "The header of a delimited text stands again among its rows, as where files were put one below another.",
@@ -256,6 +257,7 @@ CODES: Mapping[str, str] = {
     "E702": "A name that the package does not offer was asked for.",
     "E703": "A file cannot be written: the directory is missing, or permission is denied.",
     "E704": "The ending of an output file is not one that is written.",
+    "E705": "The bundle's first output ranks nothing: it is neither a number, binary nor ordinal.",
 }
 """Every code and what it means; ``deepwright explain-error CODE`` and docs/reference/errors.md show it."""
 
@@ -291,6 +293,7 @@ REMEDIES: Mapping[str, str] = {
     "E270": "mend the line, or the header that it contradicts",
     "E402": "bring more rows",
     "E403": "choose another output, or bring rows with other values of it",
+    "E275": "name the columns with --user and --item",
     "E301": "check the path; deepwright train writes bundles",
     "E302": "copy the bundle again from where it is whole, or train it again",
     "E703": "choose a path in a folder that exists and can be written to",

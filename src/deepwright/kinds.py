@@ -16,6 +16,8 @@ FEW_CLASSES = 20
 """A number target of at most this many distinct integers is taken for classes."""
 
 _IDENTIFIER = re.compile(r"(^|[_\s.-])(?i:id|uuid|guid|key|index)$|[a-z](Id|ID)$")
+_REFERENCE = re.compile(r"(^|[_\s.-])(?i:id)$|[a-z](Id|ID)$|^(?i:user|item|customer|product|movie|book)id$")
+"""Names of columns whose integers name something else, as users and items of ratings: how large they are says nothing."""
 _LEADING_ZERO = r"^0\d+$"
 _CHINESE = r"[\x{3040}-\x{30ff}\x{4e00}-\x{9fff}\x{ac00}-\x{d7af}]"
 _MOSTLY = 0.98
@@ -145,6 +147,8 @@ def _number(known: pl.Series, distinct: int, name: str) -> Kind:
         if running or _IDENTIFIER.search(name):
             why = "counts the rows" if running else "another integer in every row, and named like an identifier"
             return Kind("identifier", why, "left out unless declared")
+    if whole and distinct < count and _REFERENCE.search(name):
+        return Kind("category", f"{distinct:,} distinct integers that recur, named like identifiers")
     return Kind("number", f"{distinct:,} distinct {'integers' if whole else 'numbers'} among {count:,} rows")
 
 

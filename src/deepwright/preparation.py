@@ -23,8 +23,9 @@ from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
 from deepwright.families import TargetFacts
 from deepwright.findings import unseen_labels
+from deepwright.negatives import drawn, with_output
 from deepwright.progress import Event, Listener, silent
-from deepwright.recipe import Clean, Recipe
+from deepwright.recipe import Clean, Negatives, Recipe
 from deepwright.scan import Scan
 from deepwright.selection import select_columns
 from deepwright.split import split_rows
@@ -105,7 +106,7 @@ def held_out_rows(recipe: Recipe) -> tuple[Recipe, Table | None, str]:
     A source that knows its own official test part (a folder of pictures with ``test/``) brings it when the recipe sets none aside.
     """
     split, test = recipe.data.split, recipe.data.test
-    if test is None and recipe.data.source is not None and split.test == 0 and split.by != "column":
+    if test is None and recipe.data.source is not None and split.test == 0 and split.by not in ("column", "last"):
         test = recipe.data.source.held_out()
         recipe = recipe.replace(data={"test": test}) if test is not None else recipe
     held = tidied(recipe, test.read()) if test is not None else None
@@ -181,33 +182,48 @@ def prepare(
         RecipeError: The recipe does not fit the data.
         DataError: The data cannot be learnt from; all problems of a kind together.
     """
-    digest, whole = fingerprint(table), table
+    digest, rule = fingerprint(table), recipe.data.negatives
+    if rule is not None:
+        table, held = with_output(table, rule), with_output(held, rule) if held is not None else None
+    whole = table
     recipe, table, notes, columns = _declared(recipe, table)
     recipe = resolve_split(recipe, len(table), tested=held is not None or recipe.data.split.test > 0)
     table, train_rows, validation_rows, test_rows, more = _divided(recipe, table)
     notes += more
-    fitting = table.with_frame(table.frame[train_rows])
+    fitting, judging = (table.with_frame(table.frame[rows]) for rows in (train_rows, validation_rows))
+    official = held is not None
+    if held is None and len(test_rows):
+        held = table.with_frame(table.frame[test_rows])
+    if rule is not None:
+        fitting, judging, held = _with_negatives(rule, recipe.data.split.seed, whole, fitting, judging, held)
     check_enough(recipe, fitting)
     with _true_places(recipe, whole):
         data = _selected(recipe, DataPath.fit(recipe, fitting), fitting, notes)
     kinds = {name: facts.kind for name, facts in data.target_facts().items()}
-    recipe = resolve_network(data.recipe, len(train_rows), kinds)
+    recipe = resolve_network(data.recipe, len(fitting), kinds)
     data = dataclasses.replace(data, recipe=recipe)
-    if held is None and len(test_rows):
-        held = table.with_frame(table.frame[test_rows])
-    elif held is not None:
+    if official and held is not None:
         notes += [Note(note.what, f"{held.name}: {note.text}", note.count, note.column) for note in held.notes]
         check_labels(data, fitting, held)
         held, _ = missing_targets(held, recipe.outputs)
     with _true_places(recipe, whole):
         train = encoded(data, fitting, store, listener, train=True)
-        validation = encoded(data, table.with_frame(table.frame[validation_rows]), store, listener)
+        validation = encoded(data, judging, store, listener)
     notes += [note for note in train.table.notes if note not in notes]
     test = encoded(data, held, store, listener) if held is not None else None
     draw = balance(recipe, data, train)
     for note in notes:
         listener(Event("clean", note.text, values={"what": note.what, "count": note.count, "column": note.column}))
     return Prepared(recipe, data, train, validation, test, test_name, draw, notes, columns, digest)
+
+
+def _with_negatives(
+    rule: Negatives, seed: int, whole: Table, fitting: Table, judging: Table, held: Table | None
+) -> tuple[Table, Table, Table | None]:
+    """Draw what was not there beside the rows of every side; what was there on any side is drawn for none."""
+    known = whole if held is None else whole.with_frame(pl.concat([whole.frame, held.frame], how="diagonal_relaxed"))
+    sides = [drawn(side, known, rule, seed + number) for number, side in enumerate((fitting, judging))]
+    return sides[0], sides[1], None if held is None else drawn(held, known, rule, seed + 2)
 
 
 @contextmanager

@@ -101,10 +101,13 @@ class Clean(Spec):
 class Split(Spec):
     """How rows are divided into training, validation and test rows."""
 
-    by: Literal["auto", "random", "stratified", "group", "time", "column", "file"] = "auto"
-    """``auto``: stratified for a class output, else random. ``file``: the test rows are those of ``data.test``."""
+    by: Literal["auto", "random", "stratified", "group", "time", "last", "column", "file"] = "auto"
+    """``auto``: stratified for a class output, else random. ``last``: of each ``group`` (a user), the latest row tests and the one
+    before it validates. ``file``: the test rows are those of ``data.test``."""
     column: str | None = None
     """The column of the group, the time, or the names ``train``, ``validation`` and ``test``."""
+    group: str | None = None
+    """``last`` only: the column that tells whose rows are whose; ``column`` tells their time."""
     validation: float | None = Field(None, ge=0, lt=1)
     """The fraction of the rows (after the test rows are set aside) that choose the best weights; by default 0.15, but at most
     5,000 rows, which tell well enough. 0: all rows train, and the last weights are kept."""
@@ -129,6 +132,24 @@ class Select(Spec):
     """The least score that stays (nats for mutual information)."""
 
 
+class Negatives(Spec):
+    """Implicit feedback: every row is a pair that was there, and pairs that were not are drawn beside it, by the split's seed.
+
+    Items are drawn uniformly from those that the user has in no row, whatever its side of the split.
+    """
+
+    user: str
+    """The column of the user."""
+    item: str
+    """The column of the item."""
+    output: str
+    """The column that is made, a binary output: ``yes`` for the rows that there are, ``no`` for those drawn."""
+    columns: list[str] = Field(default_factory=list)
+    """The item's other columns, which are drawn with it; all others are those of the row."""
+    count: int = Field(4, ge=1)
+    """Pairs drawn for each row."""
+
+
 class Data(Spec):
     """What is learnt from."""
 
@@ -150,6 +171,8 @@ class Data(Spec):
     """Choose among the input columns."""
     weight: str | None = None
     """A column of row weights."""
+    negatives: Negatives | None = None
+    """Learn from what users chose alone: draw what they did not."""
     stream: Literal["auto"] | bool = "auto"
     """Train from encoded rows on disk. Parquet files are then never held: they are read and encoded column by column. ``auto``:
     if the table, or its encoded rows, would fill more than a quarter of the available memory."""
@@ -466,6 +489,35 @@ def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
             f"split by {split.by} needs the column",
             f"{where}: data.split",
             fix=f"data: {{split: {{by: {split.by}, column: NAME}}}}",
+        )
+    if split.by == "last" and (split.column is None or split.group is None):
+        yield Problem(
+            "E106",
+            "split by last needs the group and the column of the time",
+            f"{where}: data.split",
+            fix="data: {split: {by: last, group: USER, column: TIME}}",
+        )
+    if split.by != "last" and split.group is not None:
+        yield Problem(
+            "E106",
+            "group belongs to split by last",
+            f"{where}: data.split.group",
+            fix=f"data: {{split: {{column: {split.group}}}}}",
+        )
+    if split.by == "last" and (split.test or split.validation is not None or split.folds is not None or recipe.data.test):
+        yield Problem(
+            "E106",
+            "split by last sets one row of each group aside to test and one to validate: neither fractions, folds nor a test file",
+            f"{where}: data.split",
+            fix="data: {split: {by: last, group: USER, column: TIME}}",
+        )
+    rule = recipe.data.negatives
+    if rule is not None and (rule.output not in recipe.outputs or recipe.outputs[rule.output].type_name() != "binary"):
+        yield Problem(
+            "E106",
+            f"negatives make the output {rule.output!r}, which is not declared as binary",
+            f"{where}: data.negatives.output",
+            fix=f"outputs: {{{rule.output}: binary}}",
         )
     if split.by == "file" and recipe.data.test is None:
         yield Problem("E106", "split by file needs the test file", f"{where}: data.split", fix="data: {test: FILE}")

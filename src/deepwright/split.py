@@ -57,8 +57,9 @@ def split_rows(table: Table, split: Split, *, target: pl.Series | None = None, s
     """Divide the rows of ``table`` as declared.
 
     ``test`` is a fraction of all rows and ``validation`` of what remains. Time puts the latest rows aside, equal times on one
-    side. With ``folds``, the rows left by the test rows are dealt into folds and ``fold`` validates; by time, the folds are
-    consecutive blocks and only earlier blocks train (rolling origin), so that later blocks are on no side.
+    side. ``last`` sets aside the latest row of each group to test, and the one before it to validate. With ``folds``, the rows left
+    by the test rows are dealt into folds and ``fold`` validates; by time, the folds are consecutive blocks and only earlier blocks
+    train (rolling origin), so that later blocks are on no side.
 
     Args:
         table: The rows.
@@ -70,20 +71,16 @@ def split_rows(table: Table, split: Split, *, target: pl.Series | None = None, s
         RecipeError: The column is unknown (E107), or the declaration contradicts itself (E106).
         DataError: Too few rows for the sides (E231), names or times that cannot be read (E232, E233).
     """
+    if split.by == "last":
+        return _by_last(table, split)
     if split.validation is None:
         rest = max(1, round(len(table) * (1 - split.test)))
         split = split.model_copy(update={"validation": min(SHARE, MOST_ROWS / rest)})
     by = split.by
     if by in ("auto", "file"):
         by = "stratified" if stratify and target is not None else "random"
-    if by in ("group", "time", "column") and (split.column is None or split.column not in table.columns):
-        hint = nearest(split.column, table.columns) if split.column else ""
-        raise RecipeError(
-            "E107",
-            f"no column {split.column!r} to split by{hint}",
-            where="data.split.column",
-            expected=", ".join(table.columns[:20]),
-        )
+    if by in ("group", "time", "column"):
+        _column(table, split.column, "column")
     if by == "stratified" and target is None:
         raise RecipeError("E106", "a stratified split needs an output", where="data.split.by", fix="data: {split: {by: random}}")
     if by == "column":
@@ -102,6 +99,16 @@ def split_rows(table: Table, split: Split, *, target: pl.Series | None = None, s
         codes, notes = np.zeros(len(table), np.int64), []
         deal = _StrataDeal(codes, rng)
     return _checked(table, split, _dealt(np.arange(len(table)), split, deal, table.name), [*notes, *deal.notes])
+
+
+def _column(table: Table, name: str | None, key: str) -> pl.Series:
+    """Return the column that ``data.split`` names under ``key``."""
+    if name is None or name not in table.columns:
+        hint = nearest(name, table.columns) if name else ""
+        raise RecipeError(
+            "E107", f"no column {name!r} to split by{hint}", where=f"data.split.{key}", expected=", ".join(table.columns[:20])
+        )
+    return table.frame[name]
 
 
 class _Deal:
@@ -266,6 +273,26 @@ def _by_column(table: Table, split: Split, target: pl.Series | None) -> Rows:
         text = f"the column {split.column} names no validation rows: {len(validation):,} training rows validate"
         notes = [Note("split", text, len(validation), split.column), *deal.notes]
     return _checked(table, split.model_copy(update={"test": 0.0}), (train, validation, test), notes)
+
+
+def _by_last(table: Table, split: Split) -> Rows:
+    """Set aside the latest row of each group to test and the one before it to validate; of equal times the later row is later.
+
+    A group keeps a row to train on: of two rows one tests and none validates, and a single one trains.
+    """
+    times, notes = _times(table, _column(table, split.column, "column").name)
+    codes, more = _groups(_column(table, split.group, "group"))
+    order = np.lexsort((np.arange(len(table)), times, codes))
+    _, starts, sizes = np.unique(codes[order], return_index=True, return_counts=True)
+    ends = starts + sizes
+    test, validation = order[ends[sizes > 1] - 1], order[ends[sizes > 2] - 2]
+    train = np.setdiff1d(np.arange(len(table)), np.concatenate([test, validation]))
+    if few := int((sizes <= 2).sum()):
+        text = f"{few:,} groups of {split.group} have one or two rows, too few to train, validate and test"
+        more.append(Note("split", text, few, split.group))
+    # Both sides are wanted, whatever fractions say.
+    wanted = split.model_copy(update={"test": 0.5, "validation": 0.5})
+    return _checked(table, wanted, (train, validation, test), [*notes, *more])
 
 
 def _groups(column: pl.Series) -> tuple[Indices, list[Note]]:

@@ -118,6 +118,10 @@ def _check_streamable(recipe: Recipe, held: Table | None) -> None:
     if recipe.training.balance == "resample":
         fix = "training: {balance: weights}"
         problems.append(Problem("E241", "rows that are read in blocks cannot be drawn", "training.balance", "resample", fix=fix))
+    if recipe.data.negatives is not None:
+        problems.append(
+            Problem("E241", "pairs that were not there are drawn in memory only", "data.negatives", fix="stream: false")
+        )
     if recipe.data.split.validation == 0 and recipe.data.split.test == 0 and held is None and recipe.data.split.folds is None:
         fix = "data: {split: {validation: 0.01}}"
         problems.append(Problem("E241", "streamed training needs validation or test rows", "data.split", fix=fix))
@@ -153,9 +157,10 @@ def _divided(recipe: Recipe, scan: Scan) -> _Sides:
             text = f"{lost:,} training {'row' if lost == 1 else 'rows'} dropped: each repeats an earlier one in every column"
             notes.append(Note("duplicates", text, lost))
         table, rows = table.with_frame(table.frame[first]), rows[first]
-    if split.column is not None and split.column in scan.schema and split.column not in table.columns:
-        column = tidied(recipe, scan.read([split.column])).frame[split.column]
-        table = table.with_frame(table.frame.with_columns(column[rows]))
+    for column in (split.column, split.group):
+        if column is not None and column in scan.schema and column not in table.columns:
+            read = tidied(recipe, scan.read([column])).frame[column]
+            table = table.with_frame(table.frame.with_columns(read[rows]))
     name = next(iter(recipe.outputs))
     target = table.frame[name] if name in table.columns else None
     sides = split_rows(table, split, target=target, stratify=recipe.outputs[name].dtype == "text")

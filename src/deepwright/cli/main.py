@@ -14,7 +14,21 @@ from collections.abc import Callable, Sequence
 import typer
 
 from deepwright import __version__
-from deepwright.cli import cache, doctor, evaluate, explain_error, find, init, inspect, parts, predict, schema, show, train
+from deepwright.cli import (
+    cache,
+    doctor,
+    evaluate,
+    explain_error,
+    find,
+    init,
+    inspect,
+    parts,
+    predict,
+    recommend,
+    schema,
+    show,
+    train,
+)
 from deepwright.console import is_leader, print_errors
 from deepwright.errors import DeepwrightError, Problem, UsageError
 
@@ -51,6 +65,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
+    "recommend": recommend.recommend,
     "show": show.show,
     "parts": parts.parts,
     "schema": schema.schema,

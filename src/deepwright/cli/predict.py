@@ -43,6 +43,28 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Predict new rows with a bundle: the predicted values, and the probability of every class."""
+    check_ending(out)
+
+    from deepwright.bundle import write_atomically
+    from deepwright.steps.predict import predict as step
+
+    with Console(quiet=quiet) as console:
+        frame = step(Path(bundle), data, on=on, listener=console)
+        if out is not None:
+            write_atomically(out, render(frame, out.suffix.lower()))
+            console.say("predicted", f"{frame.height:,} rows → {out}")
+    if as_json:
+        emit_json(frame.to_dicts())
+    elif out is None:
+        sys.stdout.write(_flat(frame).write_csv())
+
+
+def check_ending(out: Path | None) -> None:
+    """Refuse a file that rows cannot be written to, before any work is done.
+
+    Raises:
+        UsageError: E704.
+    """
     if out is not None and out.suffix.lower() not in FORMATS:
         raise UsageError(
             "E704",
@@ -52,21 +74,9 @@ def predict(
             fix=f"-o {out.with_suffix('.csv')}",
         )
 
-    from deepwright.bundle import write_atomically
-    from deepwright.steps.predict import predict as step
 
-    with Console(quiet=quiet) as console:
-        frame = step(Path(bundle), data, on=on, listener=console)
-        if out is not None:
-            write_atomically(out, _render(frame, out.suffix.lower()))
-            console.say("predicted", f"{frame.height:,} rows → {out}")
-    if as_json:
-        emit_json(frame.to_dicts())
-    elif out is None:
-        sys.stdout.write(_flat(frame).write_csv())
-
-
-def _render(frame: pl.DataFrame, suffix: str) -> bytes:
+def render(frame: pl.DataFrame, suffix: str) -> bytes:
+    """Return rows as the bytes of a file of one of :data:`FORMATS`."""
     buffer = io.BytesIO()
     if suffix == ".csv":
         _flat(frame).write_csv(buffer)
