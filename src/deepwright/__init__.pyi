@@ -18,12 +18,20 @@ from deepwright.averages.ema import EMA as EMA
 from deepwright.averages.lookahead import Lookahead as Lookahead
 from deepwright.averages.swa import SWA as SWA
 from deepwright.encoders.airbench import Airbench as Airbench
+from deepwright.encoders.bag import Bag as Bag
 from deepwright.encoders.cnn import CNN as CNN
+from deepwright.encoders.custom import Custom as Custom
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
+from deepwright.encoders.gru import GRU as GRU
+from deepwright.encoders.lstm import LSTM as LSTM
 from deepwright.encoders.mlp import MLP as MLP
+from deepwright.encoders.pretrained import Pretrained as Pretrained
 from deepwright.encoders.resnet import ResNet as ResNet
+from deepwright.encoders.rnn import RNN as RNN
 from deepwright.encoders.sequential import Sequential as Sequential
 from deepwright.encoders.tabm import TabM as TabM
+from deepwright.encoders.text_cnn import TextCNN as TextCNN
+from deepwright.encoders.transformer import Transformer as Transformer
 from deepwright.errors import BundleError as BundleError
 from deepwright.errors import DataError as DataError
 from deepwright.errors import DeepwrightError as DeepwrightError
@@ -40,6 +48,7 @@ from deepwright.features.image import Image as Image
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
 from deepwright.features.tags import Tags as Tags
+from deepwright.features.text import Text as Text
 from deepwright.fusions.attention import Attention as Attention
 from deepwright.fusions.concat import Concat as Concat
 from deepwright.heads.binary import Binary as BinaryHead
@@ -108,6 +117,7 @@ __all__ = [
     "Arff",
     "Attention",
     "AvgPool2d",
+    "Bag",
     "BatchNorm",
     "Binary",
     "BinaryCrossEntropy",
@@ -127,6 +137,7 @@ __all__ = [
     "CrossEntropy",
     "Csv",
     "CsvLogger",
+    "Custom",
     "DataError",
     "Date",
     "DeepwrightError",
@@ -141,6 +152,7 @@ __all__ = [
     "Flatten",
     "Flip",
     "Focal",
+    "GRU",
     "GlobalPool",
     "Huber",
     "Idx",
@@ -148,6 +160,7 @@ __all__ = [
     "Images",
     "Json",
     "KL",
+    "LSTM",
     "LayerNorm",
     "Lookahead",
     "MAE",
@@ -168,8 +181,10 @@ __all__ = [
     "OrdinalHead",
     "Parquet",
     "Plateau",
+    "Pretrained",
     "Problem",
     "RMSprop",
+    "RNN",
     "Recipe",
     "RecipeError",
     "Regression",
@@ -183,7 +198,10 @@ __all__ = [
     "Table",
     "Tags",
     "TensorBoard",
+    "Text",
+    "TextCNN",
     "TrainingError",
+    "Transformer",
     "UsageError",
     "find_batch",
     "find_lr",

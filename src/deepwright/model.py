@@ -185,6 +185,20 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
     return Model(encoders, fusion, heads, weights, uncertainty=recipe.training.multitask == "uncertainty")
 
 
+def start_model(model: Model, recipe: Recipe) -> None:
+    """Give each encoder what training starts from; see :meth:`deepwright.families.Encoder.start`.
+
+    Raises:
+        DataError: Weights cannot be read, or do not fit.
+    """
+    parts = model.parts()
+    for group in model.groups:
+        encoder = recipe.tabular if group == TABULAR else recipe.inputs[group].encoder
+        if encoder is not None:
+            where = "tabular" if group == TABULAR else f"inputs.{group}.encoder"
+            encoder.start(cast(EncoderModule, parts[group]), where)
+
+
 def _row_losses(head: HeadModule, raw: Tensor, target: Tensor) -> Tensor:
     """Return the loss of each row (B,), its members' losses averaged."""
     if raw.ndim == 3:

@@ -21,7 +21,7 @@ from deepwright.engine.loop import Score, Settings, Task
 from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
 from deepwright.families import Draw, Schedule
-from deepwright.model import Model, build_model
+from deepwright.model import Model, build_model, start_model
 from deepwright.recipe import Recipe
 from deepwright.store import Stored
 
@@ -70,7 +70,9 @@ def assemble(
     training = recipe.training
     device = device_of(training.device)
     torch.manual_seed(training.seed)
-    model = build_model(recipe, data).to(device)
+    model = build_model(recipe, data)
+    start_model(model, recipe)
+    model.to(device)
     rows = open_rows(train.arrays, train.targets, train.weights, device, train.stored)
     _say_complete(model, rows)
     held = Rows(validation.arrays, validation.targets, validation.weights, device)

@@ -27,6 +27,8 @@ EXTRAS = {
     "mlflow": ("mlflow",),
     "cloud": ("fsspec",),
     "ray": ("ray",),
+    "vision": ("torchvision",),
+    "timm": ("timm",),
 }
 """The modules that each extra brings."""
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "i8mm")
