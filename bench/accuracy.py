@@ -135,8 +135,9 @@ def cats_dogs(data: Path, folder: Path) -> Recipe:
     }
     return {
         "data": str(data / "cats_dogs/cats_dogs_128.zip"),
-        "inputs": {"image": {"type": "image", "encoder": encoder, "augment": ["flip"]}},
+        "inputs": {"image": {"type": "image", "encoder": encoder}},
         "outputs": {"label": "category"},
+        "training": {"rates": {"image": {"frozen": "always"}}},
     }
 
 

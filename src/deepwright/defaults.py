@@ -162,7 +162,8 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
         kinds: What each output turned out to be.
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
-    inputs = _shared({name: _encoded(feature) for name, feature in recipe.inputs.items()})
+    frozen = {name for name, rate in recipe.training.rates.items() if rate.frozen == "always"}
+    inputs = _shared({name: _encoded(feature, frozen=name in frozen) for name, feature in recipe.inputs.items()})
     outputs = {
         name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
         for name, feature in recipe.outputs.items()
@@ -215,16 +216,16 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
     }
 
 
-def _encoded(feature: Feature) -> Feature:
+def _encoded(feature: Feature, *, frozen: bool) -> Feature:
     """Give an input the encoder of its own that it usually has, if any, and a picture small shifts, which hardly any kind minds.
 
-    Flips must be declared.
+    Flips must be declared. What a frozen encoder gives is computed once, if its pictures stay as they are.
     """
     update: dict[str, Any] = {}
     if feature.encoder is None and feature.usual_encoder:
         update["encoder"] = Encoder.parse(feature.usual_encoder)
     if feature.dtype == "image" and getattr(feature, "augment", ()) is None:
-        update["augment"] = (Augmentation.parse("crop"),)
+        update["augment"] = () if frozen else (Augmentation.parse("crop"),)
     return feature.model_copy(update=update)
 
 

@@ -23,6 +23,10 @@ from deepwright.families import Encoder, Facts
 from deepwright.recipe import Recipe
 
 
+VECTOR = "vector"
+"""The array of a group that stands for what its encoder gives, where that was computed before."""
+
+
 class Model(nn.Module):
     """Encoders, fusion and heads in one module.
 
@@ -84,6 +88,9 @@ class Model(nn.Module):
         vectors = []
         for group, encoder in self.grouped():
             prefix = f"{group}."
+            if prefix + VECTOR in arrays:
+                vectors.append(arrays[prefix + VECTOR])
+                continue
             vectors.append(encoder({key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}))
         fused = vectors[0] if self.fusion is None else self.fusion(vectors)
         return {name: layer(fused) for name, layer in zip(self.outputs, self.layers, strict=True)}

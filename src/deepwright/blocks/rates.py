@@ -57,6 +57,7 @@ class Rates:
         self._model = model
         self._learning = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         self._held = [module for module in model.modules() if isinstance(module, Pretrained)]
+        self._asleep = [parts[name] for name, rate in rates.items() if rate.frozen == "always"]
         self.layers = [layer for name, rate in rates.items() for layer in _rated(parts[name], rate)]
         self.freezes = any(layer.thaw > 0 for layer in self.layers)
         if self.frozen(0.0) == sum(parameter.numel() for parameter in model.parameters()):
@@ -93,6 +94,8 @@ class Rates:
                     # What never learns, such as the weights below LoRA, does not begin to.
                     parameter.requires_grad_(learns and id(parameter) in self._learning)
                 module.train(learns and self._model.training)
+        for part in self._asleep:
+            part.eval()  # what has no parameters, too: a frozen part drops out nothing
         for held in self._held:
             held.hold()
 

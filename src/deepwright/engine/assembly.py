@@ -14,14 +14,14 @@ from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
 from deepwright.blockwise import open_rows, open_sampler
-from deepwright.datapath import Arrays, DataPath, rows_at_once
+from deepwright.datapath import Arrays, DataPath, rows_at_once, trimmed
 from deepwright.engine.choices import device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Score, Settings, Task
 from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
 from deepwright.families import Draw, Schedule
-from deepwright.model import Model, build_model, start_model
+from deepwright.model import VECTOR, Model, build_model, start_model
 from deepwright.recipe import Recipe
 from deepwright.store import Stored
 
@@ -73,9 +73,10 @@ def assemble(
     model = build_model(recipe, data)
     start_model(model, recipe)
     model.to(device)
-    rows = open_rows(train.arrays, train.targets, train.weights, device, train.stored)
+    fixed = _fixed(recipe, model) if train.stored is None else []
+    rows = open_rows(_computed(model, train.arrays, fixed, device), train.targets, train.weights, device, train.stored)
     _say_complete(model, rows)
-    held = Rows(validation.arrays, validation.targets, validation.weights, device)
+    held = Rows(_computed(model, validation.arrays, fixed, device), validation.targets, validation.weights, device)
     sampler = open_sampler(rows, training.batch or len(rows), training.seed, train.draw)
     settings = Settings(
         steps=training.steps or (training.epochs or 1) * sampler.steps,
@@ -104,6 +105,34 @@ def assemble(
         for group, _ in model.grouped(once=True):
             recompute(model.parts()[group])
     return Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None), rates
+
+
+def _fixed(recipe: Recipe, model: Model) -> list[str]:
+    """Return the groups whose vectors stay the same while training: their encoders never learn, and their inputs never change."""
+    training = recipe.training
+    if training.mixup or training.cutmix or training.resize is not None:
+        return []
+    frozen = {name for name, rate in training.rates.items() if rate.frozen == "always"}
+    return [group for group in model.groups if group in frozen and not getattr(recipe.inputs.get(group), "augment", None)]
+
+
+def _computed(model: Model, arrays: Arrays, groups: list[str], device: torch.device) -> Arrays:
+    """Return the arrays with those of some groups replaced by what their encoders give, once for all epochs."""
+    encoders = dict(zip(model.groups, model.encoders, strict=True))
+    for group in groups:
+        own = {name.removeprefix(f"{group}."): array for name, array in arrays.items() if name.startswith(f"{group}.")}
+        size = rows_at_once(own, 256)
+        encoder = encoders[group].eval()
+        count = len(next(iter(own.values())))
+        vectors = []
+        with torch.inference_mode():
+            for start in range(0, max(count, 1), size):
+                part = trimmed({name: array[start : start + size] for name, array in own.items()})
+                tensors = {name: torch.from_numpy(np.require(a, requirements=["C", "W"])).to(device) for name, a in part.items()}
+                vectors.append(encoder(tensors).cpu().numpy())
+        rest = {name: array for name, array in arrays.items() if not name.startswith(f"{group}.")}
+        arrays = rest | {f"{group}.{VECTOR}": np.concatenate(vectors)}
+    return arrays
 
 
 def _say_complete(model: Model, rows: Rows) -> None:
