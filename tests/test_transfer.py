@@ -15,11 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import deepwright as dw
+from deepwright.blocks import pretrained as blocks
 from deepwright.blocks.lora import LowRank, add_low_rank, has_low_rank, merged
 from deepwright.blocks.rates import layers_of
 from deepwright.blocks.weights import load_weights, renamed
 from deepwright.bundle import Bundle
 from deepwright.encoders.pretrained import Pretrained
+from deepwright.engine import assembly
 from deepwright.errors import DataError, DeepwrightError, MissingExtra, RecipeError, UsageError
 from deepwright.families import Encoder, Facts, ImageFacts
 from deepwright.recipe import Recipe
@@ -670,3 +672,29 @@ def test_a_resnet50_of_torchvision_learns_in_three_steps_and_resumes(tmp_path):
     assert last.returncode == 0, last.stderr
     assert (tmp_path / "killed/weights.safetensors").read_bytes() == (tmp_path / "whole/weights.safetensors").read_bytes()
     assert Bundle.open(tmp_path / "killed").manifest["export"]["graph"]
+
+
+def test_what_a_frozen_encoder_gives_is_computed_once(tmp_path, monkeypatch):
+    _, weights = tiny()
+    np.savez(tmp_path / "w.npz", **{name: tensor.numpy() for name, tensor in weights.items()})
+    data = pictures(tmp_path / "p")
+    encoder = {"type": "pretrained", "model": CNN, "weights": "w.npz"}
+    seen = []
+    forward = blocks.Pretrained.forward
+
+    def counted(self, inputs):
+        if not torch.compiler.is_exporting():
+            seen.append(len(inputs["image"]))
+        return forward(self, inputs)
+
+    monkeypatch.setattr(blocks.Pretrained, "forward", counted)
+    frozen = {"rates": {"image": {"frozen": "always"}}, "epochs": 5}
+    dw.train(recipe=recipe(data, encoder, **frozen), out="once")
+    once = sum(seen)
+    seen.clear()
+    monkeypatch.setattr(assembly, "_encode_ahead", lambda *_: None)
+    dw.train(recipe=recipe(data, encoder, **frozen), out="each")
+    assert sum(seen) >= once + 3 * 40
+    one, two = (load_file(f"{name}/weights.safetensors") for name in ("once", "each"))
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name], rtol=1e-4, atol=1e-5)

@@ -305,6 +305,8 @@ class Encoder(Part):
     accepts: ClassVar[tuple[Wire, ...]] = ("table",)
     any_size: ClassVar[bool] = False
     """Whether the module takes pictures of another size than that of the facts, too (``training.resize``)."""
+    fixed: ClassVar[bool] = False
+    """Whether no step changes the module, so that a linear layer is all that learns."""
 
     def build(self, facts: Facts) -> EncoderModule:
         """Build the module: ``forward({array: tensor}) -> (B, D)``, or ``(B, K, D)`` for K parallel members.

@@ -22,9 +22,8 @@ from deepwright.errors import Problem, RecipeError
 from deepwright.families import Encoder, Facts
 from deepwright.recipe import Recipe
 
-
 VECTOR = "vector"
-"""The array of a group that stands for what its encoder gives, where that was computed before."""
+"""The array of the wire that stands for all others of a group: what its encoder has made of them, ahead of the steps."""
 
 
 class Model(nn.Module):
@@ -199,7 +198,7 @@ def start_model(model: Model, recipe: Recipe) -> None:
         DataError: Weights cannot be read, or do not fit.
     """
     parts = model.parts()
-    for group in model.groups:
+    for group, _ in model.grouped(once=True):
         encoder = recipe.tabular if group == TABULAR else recipe.inputs[group].encoder
         if encoder is not None:
             where = "tabular" if group == TABULAR else f"inputs.{group}.encoder"

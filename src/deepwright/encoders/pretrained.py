@@ -382,7 +382,8 @@ def _held(reference: str, where: str) -> _Held:
         path, _, name = path.rpartition("#")
     bundle = Bundle.open(path)
     inputs = bundle.recipe.inputs
-    encoders = {key: each for key, each in inputs.items() if each.dtype == "image" and each.encoder is not None}
+    own = {key: each for key, each in inputs.items() if each.same_as is None}
+    encoders = {key: each for key, each in own.items() if each.dtype == "image" and each.encoder is not None}
     if name not in encoders and (name or len(encoders) != 1):
         raise BundleError(
             "E306",
@@ -401,7 +402,7 @@ def _held(reference: str, where: str) -> _Held:
             fix="give the module again:  dw.train(..., modules={INPUT: MODULE})",
         )
     facts = feature.facts(name, feature.state.model_validate(bundle.states["inputs"][name]))
-    groups = list(dict.fromkeys(key if each.encoder is not None else "" for key, each in inputs.items()))
+    groups = list(dict.fromkeys(key if each.encoder is not None else "" for key, each in own.items()))
     prefix = f"encoders.{groups.index(name)}." + ("encoder." if getattr(feature, "tta", "none") != "none" else "")
     if isinstance(feature.encoder, Pretrained):
         prefix += "network." if isinstance(feature.encoder.model, Encoder) else "network.body."

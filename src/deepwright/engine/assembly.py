@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +23,15 @@ from deepwright.engine.loop import Score, Settings, Task
 from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
 from deepwright.families import Draw, Schedule
+from deepwright.machine import available_memory
 from deepwright.model import VECTOR, Model, build_model, start_model
 from deepwright.recipe import Recipe
 from deepwright.store import Stored
+
+AHEAD = 64
+"""Rows that an encoder whose result no step changes gets at once."""
+SHARE = 0.25
+"""The share of the available memory that such results may fill."""
 
 
 @dataclass
@@ -73,10 +81,11 @@ def assemble(
     model = build_model(recipe, data)
     start_model(model, recipe)
     model.to(device)
-    fixed = _fixed(recipe, model) if train.stored is None else []
-    rows = open_rows(_computed(model, train.arrays, fixed, device), train.targets, train.weights, device, train.stored)
+    rows = open_rows(train.arrays, train.targets, train.weights, device, train.stored)
     _say_complete(model, rows)
-    held = Rows(_computed(model, validation.arrays, fixed, device), validation.targets, validation.weights, device)
+    held = Rows(validation.arrays, validation.targets, validation.weights, device)
+    if train.stored is None:
+        _encode_ahead(recipe, model, (rows, held))
     sampler = open_sampler(rows, training.batch or len(rows), training.seed, train.draw)
     settings = Settings(
         steps=training.steps or (training.epochs or 1) * sampler.steps,
@@ -107,32 +116,30 @@ def assemble(
     return Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None), rates
 
 
-def _fixed(recipe: Recipe, model: Model) -> list[str]:
-    """Return the groups whose vectors stay the same while training: their encoders never learn, and their inputs never change."""
+def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:
+    """Replace what encoders get that no step changes by what they make of it, once instead of at each step, if memory holds it."""
     training = recipe.training
-    if training.mixup or training.cutmix or training.resize is not None:
-        return []
     frozen = {name for name, rate in training.rates.items() if rate.frozen == "always"}
-    return [group for group in model.groups if group in frozen and not getattr(recipe.inputs.get(group), "augment", None)]
-
-
-def _computed(model: Model, arrays: Arrays, groups: list[str], device: torch.device) -> Arrays:
-    """Return the arrays with those of some groups replaced by what their encoders give, once for all epochs."""
-    encoders = dict(zip(model.groups, model.encoders, strict=True))
-    for group in groups:
-        own = {name.removeprefix(f"{group}."): array for name, array in arrays.items() if name.startswith(f"{group}.")}
-        size = rows_at_once(own, 256)
-        encoder = encoders[group].eval()
-        count = len(next(iter(own.values())))
-        vectors = []
-        with torch.inference_mode():
-            for start in range(0, max(count, 1), size):
-                part = trimmed({name: array[start : start + size] for name, array in own.items()})
-                tensors = {name: torch.from_numpy(np.require(a, requirements=["C", "W"])).to(device) for name, a in part.items()}
-                vectors.append(encoder(tensors).cpu().numpy())
-        rest = {name: array for name, array in arrays.items() if not name.startswith(f"{group}.")}
-        arrays = rest | {f"{group}.{VECTOR}": np.concatenate(vectors)}
-    return arrays
+    mixed = training.mixup or training.cutmix or training.resize is not None
+    for group, encoder in model.grouped():
+        feature = recipe.inputs.get(group)
+        part = recipe.tabular if feature is None else feature.encoder
+        shape = (encoder.width,) if encoder.members == 1 else (encoder.members, encoder.width)
+        if part is None or not (part.fixed or group in frozen) or getattr(feature, "augment", None) or mixed:
+            continue
+        if 4 * math.prod(shape) * sum(map(len, sides)) > SHARE * available_memory():
+            continue
+        prefix = f"{group}."
+        for rows in sides:
+            arrays = {key.removeprefix(prefix): value for key, value in rows.arrays.items() if key.startswith(prefix)}
+            vectors = torch.empty((len(rows), *shape), device=rows.device)
+            each = rows_at_once(rows.arrays, AHEAD)
+            with torch.no_grad():
+                for start in range(0, len(rows), each):
+                    some = trimmed({key: value[start : start + each] for key, value in arrays.items()})
+                    vectors[start : start + each] = encoder.eval()(some)
+            others = {key: value for key, value in rows.arrays.items() if not key.startswith(prefix)}
+            rows.arrays = others | {prefix + VECTOR: vectors}
 
 
 def _say_complete(model: Model, rows: Rows) -> None:
