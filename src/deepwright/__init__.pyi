@@ -50,6 +50,7 @@ from deepwright.features.ordinal import Ordinal as Ordinal
 from deepwright.features.tags import Tags as Tags
 from deepwright.features.text import Text as Text
 from deepwright.fusions.attention import Attention as Attention
+from deepwright.fusions.compare import Compare as Compare
 from deepwright.fusions.concat import Concat as Concat
 from deepwright.heads.binary import Binary as BinaryHead
 from deepwright.heads.multiclass import Multiclass as Multiclass
@@ -90,6 +91,7 @@ from deepwright.schedules.one_cycle import OneCycle as OneCycle
 from deepwright.schedules.plateau import Plateau as Plateau
 from deepwright.schedules.step import Step as Step
 from deepwright.sources.arff import Arff as Arff
+from deepwright.sources.conll import Conll as Conll
 from deepwright.sources.csv import Csv as Csv
 from deepwright.sources.excel import Excel as Excel
 from deepwright.sources.idx import Idx as Idx
@@ -128,7 +130,9 @@ __all__ = [
     "CNN",
     "Category",
     "Color",
+    "Compare",
     "Concat",
+    "Conll",
     "Constant",
     "Contrast",
     "Conv2d",
