@@ -1,6 +1,8 @@
 """Encoders that start from weights of others: files, bundles, libraries, LoRA, and modules of a program's own."""
 
+import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -44,7 +46,7 @@ def pictures(folder, classes=("dark", "light"), count=24, side=12, channels=3):
     for level, label in enumerate(classes):
         (folder / label).mkdir(parents=True)
         for number in range(count):
-            pixels = rng.integers(0, 60, (side, side, 3), dtype=np.uint8) + level * 60
+            pixels = rng.integers(0, 60, (side, side, 3), dtype=np.uint8) + level * min(60, 180 // (len(classes) - 1))
             image = Image.fromarray(pixels.astype(np.uint8))
             (image if channels == 3 else image.convert("L")).save(folder / label / f"{number}.png")
     return str(folder)
@@ -646,7 +648,7 @@ def test_a_resnet50_of_torchvision_learns_in_three_steps_and_resumes(tmp_path):
     data = pictures(tmp_path / "p", tuple("abcdefghij"), count=4, side=32)
     encoder = {"type": "pretrained", "model": "torchvision/resnet50", "weights": "none"}
     training = {
-        "optimizer": {"type": "sgd", "lr": 0.01, "momentum": 0.9},
+        "optimizer": {"type": "sgd", "lr": 0.001, "momentum": 0.9},
         "schedule": "constant",
         "epochs": None,
         "steps": 3,
@@ -698,3 +700,43 @@ def test_what_a_frozen_encoder_gives_is_computed_once(tmp_path, monkeypatch):
     one, two = (load_file(f"{name}/weights.safetensors") for name in ("once", "each"))
     for name, value in one.items():
         torch.testing.assert_close(value, two[name], rtol=1e-4, atol=1e-5)
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(6, 6)
+        self.two = nn.Linear(6, 6)
+        self.two.weight = self.one.weight
+
+    def forward(self, vectors):
+        return self.two(self.one(vectors).relu())
+
+
+def test_a_module_may_use_one_weight_twice(people):
+    module = nn.Sequential(nn.LazyLinear(6), Tied())
+    model = dw.train(people.frame, target="rich", modules={"tabular": module}, settings=["training.epochs=1"], out="m")
+    held = load_file("m/weights.safetensors")
+    assert torch.equal(held["encoders.0.module.1.one.weight"], held["encoders.0.module.1.two.weight"])
+    assert model.bundle.manifest["export"]["graph"]
+
+
+KERAS = """
+import keras, deepwright as dw
+from keras import layers
+steps = [keras.Input((12, 12, 3)), layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Dropout(0.2)]
+model = keras.Sequential([*steps, layers.GlobalAveragePooling2D()])
+recipe = {"data": "p", "inputs": {"image": "image"}, "outputs": {"label": "category"}, "training": {"epochs": 1, "compile": "off"}}
+trained = dw.train(recipe=recipe, modules={"image": model}, out="m")
+assert trained.bundle.manifest["export"]["graph"]
+assert trained.predict("p").height == 48
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="keras is not installed")
+def test_a_keras_model(tmp_path):
+    pictures(tmp_path / "p")
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run([sys.executable, "-c", KERAS], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -103,6 +104,29 @@ class Custom(EncoderModule):
         return vector
 
 
+class Keras(nn.Module):
+    """A Keras 3 model on its torch backend, which takes its mode from each call, and pictures as its own layers want them.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.channels_last = sys.modules["keras"].config.image_data_format() == "channels_last"
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Run the model on pictures (B, C, H, W) or vectors (B, N)."""
+        turned = inputs.permute(0, 2, 3, 1) if self.channels_last and inputs.ndim == 4 else inputs
+        outputs: Tensor = self.model(turned, training=self.training)
+        return outputs.permute(0, 3, 1, 2) if self.channels_last and outputs.ndim == 4 else outputs
+
+
+def _is_keras(module: nn.Module) -> bool:
+    return "keras" in sys.modules and isinstance(module, sys.modules["keras"].layers.Layer)
+
+
 def custom_encoder(module: nn.Module, facts: Facts, where: str) -> Custom:
     """Return an encoder of a module, which is tried on two rows to see what leaves it.
 
@@ -124,6 +148,7 @@ def custom_encoder(module: nn.Module, facts: Facts, where: str) -> Custom:
         entrance = TableVector(facts.numbers, facts.categories)
         inputs["numbers"] = torch.zeros(2, len(facts.numbers))
         inputs["categories"] = torch.zeros(2, len(facts.categories), dtype=torch.int32)
+    module = Keras(module) if _is_keras(module) else module
     mode = module.training
     taken = None
     try:

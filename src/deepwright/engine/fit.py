@@ -126,7 +126,8 @@ def fit(
         model = build_model(recipe, data)  # without what only training needed
     for _, encoder in model.grouped(once=True):
         keep(encoder)
-    model.requires_grad_(requires_grad=True)
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())  # frozen ones again, too
     model.load_state_dict(merged(best.weights))
     index = best_of(progress.scores)
     return Fitted(
