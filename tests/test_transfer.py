@@ -20,6 +20,7 @@ import deepwright as dw
 from deepwright.blocks import pretrained as blocks
 from deepwright.blocks.lora import LowRank, add_low_rank, has_low_rank, merged
 from deepwright.blocks.rates import layers_of
+from deepwright.blocks.recompute import keep, recompute
 from deepwright.blocks.weights import load_weights, renamed
 from deepwright.bundle import Bundle
 from deepwright.encoders.pretrained import Pretrained
@@ -740,3 +741,23 @@ def test_a_keras_model(tmp_path):
     environment = {**os.environ, "KERAS_BACKEND": "torch"}
     done = subprocess.run([sys.executable, "-c", KERAS], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_stages_of_a_wrapped_network_are_computed_again(tmp_path):
+    pytest.importorskip("torchvision")
+    part = Pretrained(model="torchvision/squeezenet1_1", weights="none").settled("here")
+    torch.manual_seed(0)
+    module = part.build(Facts("image", image=ImageFacts(40, 40, 3, (100.0,) * 3, (50.0,) * 3)))
+    image = torch.randint(0, 256, (2, 40, 40, 3), dtype=torch.uint8)
+
+    def gradients():
+        torch.manual_seed(1)
+        module.zero_grad()
+        module.train()({"image": image}).square().sum().backward()
+        return [p.grad.clone() for p in module.parameters()]
+
+    plain = gradients()
+    assert recompute(module) == 9
+    assert all(torch.equal(one, two) for one, two in zip(plain, gradients(), strict=True))
+    keep(module)
+    assert "forward" not in module.network.body.features[3].__dict__

@@ -114,7 +114,7 @@ def layers_of(part: nn.Module) -> list[tuple[nn.Module, ...]]:
     together: the entrance, or the last normalisation. Parameters of the part itself (tokens) belong to its first layer. A part
     all of whose parameters are in one child only wraps it, and has that child's layers.
     """
-    part = _unwrapped(part)
+    part = unwrapped(part)
     if isinstance(part, nn.Sequential):
         return _learning([(child,) for child in part])
     layers: list[tuple[nn.Module, ...]] = []
@@ -128,7 +128,7 @@ def layers_of(part: nn.Module) -> list[tuple[nn.Module, ...]]:
     return _learning([*layers, tuple(beside)])
 
 
-def _unwrapped(part: nn.Module) -> nn.Module:
+def unwrapped(part: nn.Module) -> nn.Module:
     """Return the module inside all that only wraps it: a picture's entrance, a pool without parameters."""
     while not list(part.parameters(recurse=False)):
         inside = [child for child in part.children() if any(True for _ in child.parameters())]
@@ -145,7 +145,7 @@ def _learning(layers: Sequence[tuple[nn.Module, ...]]) -> list[tuple[nn.Module, 
 def _rated(part: nn.Module, rate: Rate) -> Iterator[Layer]:
     """Yield the layers of a part, the top one first."""
     start = math.inf if rate.frozen == "always" else rate.frozen
-    part = _unwrapped(part)
+    part = unwrapped(part)
     layers = layers_of(part)
     for depth, modules in enumerate(reversed(layers)):
         yield Layer(modules, rate.lr * rate.layer_decay**depth, start + rate.gradual * depth)
