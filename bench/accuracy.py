@@ -159,6 +159,8 @@ def ucr(name: str) -> Callable[[Path, Path], Recipe]:
         return {"data": {"source": str(data / f"ucr_uea_ts/{name}.zip")}, "outputs": {"label": "category"}}
 
     return recipe
+
+
 # Recommendation -------------------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +187,66 @@ def movielens(data: Path, folder: Path) -> Recipe:
     }
 
 
+# Pictures, with weights of others --------------------------------------------------------------------------------------------
+
+
+SQUEEZENET = {
+    "^conv1\\.": "features.0.",
+    **{f"^fire{fire}\\.": f"features.{place}." for fire, place in zip(range(2, 10), (3, 4, 6, 7, 9, 10, 11, 12), strict=True)},
+    "^conv10\\.": "classifier.1.",
+    "squeeze1x1": "squeeze",
+}
+"""From the names of the original SqueezeNet 1.1 to torchvision's."""
+
+
+def cats_dogs(data: Path, folder: Path) -> Recipe:
+    del folder
+    encoder = {
+        "type": "pretrained",
+        "model": "torchvision/squeezenet1_1",
+        "weights": str(data / "pretrained/squeezenet1_1_imagenet/squeezenet1_1_fp16.npz"),
+        "rename": SQUEEZENET,
+        "expects": {"height": 227, "width": 227, "order": "bgr", "mean": [104, 117, 123], "std": [1, 1, 1]},
+    }
+    return {
+        "data": str(data / "cats_dogs/cats_dogs_128.zip"),
+        "inputs": {"image": {"type": "image", "encoder": encoder}},
+        "outputs": {"label": "category"},
+        "training": {"rates": {"image": {"frozen": "always"}}},
+    }
+
+
+def resnet_names(blocks: int) -> dict[str, str | None]:
+    """Return the renaming from Y. Idelbayev's ResNets on CIFAR-10 to the encoder ``resnet``; the classifier is left out."""
+    names: dict[str, str | None] = {"^linear\\.": None, "^conv1\\.": "body.0.0.", "^bn1\\.": "body.0.1."}
+    for index in range(3 * blocks):
+        names[rf"^layer{index // blocks + 1}\.{index % blocks}\."] = f"body.{index + 1}.body."
+    return names | {"conv1\\.": "0.0.", "bn1\\.": "0.1.", "conv2\\.": "1.0.", "bn2\\.": "1.1."}
+
+
+def cifar_resnet(blocks: int) -> Callable[[Path, Path], Recipe]:
+    """Return a task that learns the output layer alone, over a ResNet's features: accuracy is that of the weights, or the mapping
+    is wrong."""
+
+    def recipe(data: Path, folder: Path) -> Recipe:
+        del folder
+        encoder = {
+            "type": "pretrained",
+            "model": {"type": "resnet", "blocks": [blocks] * 3, "width": 16, "stem": "small", "shortcut": "pad"},
+            "weights": str(data / f"pretrained/resnet_cifar10/resnet{6 * blocks + 2}.npz"),
+            "rename": resnet_names(blocks),
+            "expects": {"order": "rgb", "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]},
+        }
+        return {
+            "data": str(data / "cifar10/cifar10_jpg.tar.gz"),
+            "inputs": {"image": {"type": "image", "encoder": encoder, "augment": []}},
+            "outputs": {"label": "category"},
+            "training": {"rates": {"image": {"frozen": "always"}}, "epochs": 1, "batch": 256},
+        }
+
+    return recipe
+
+
 TASKS: dict[str, Task] = {
     "sst2": Task(sst2, "label accuracy", 0.83, "CNN-rand 0.827, BiLSTM 0.831; TF-IDF + logistic regression 0.813"),
     "trec": Task(trec, "label accuracy", 0.915, "CNN-rand 0.912; TF-IDF + logistic regression 0.882"),
@@ -201,6 +263,9 @@ TASKS: dict[str, Task] = {
     "japanese_vowels": Task(ucr("JapaneseVowels"), "label accuracy", 0.981, "aeon's MiniRocket 0.981"),
     "osu_leaf": Task(ucr("OSULeaf"), "label accuracy", 0.959, "aeon's MiniRocket 0.959"),
     "movielens": Task(movielens, "rating rmse", 0.860, "user and item biases alone 0.869", lower=True),
+    "cats_dogs": Task(cats_dogs, "label accuracy", 0.90, "SqueezeNet 1.1 of ImageNet, 1,000 training photos"),
+    "cifar10_resnet20": Task(cifar_resnet(3), "label accuracy", 0.80, "its weights with their own classifier, 600 pictures: 0.81"),
+    "cifar10_resnet32": Task(cifar_resnet(5), "label accuracy", 0.80, "a mapping test, as cifar10_resnet20"),
 }
 
 

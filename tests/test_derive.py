@@ -207,3 +207,11 @@ def test_arithmetic_agrees_with_python(formula, x, y):
         assert got == pytest.approx(expected, rel=1e-9, abs=1e-9)
     else:
         assert got is None or math.isfinite(got)  # at a boundary one rounding decides the whole step
+
+
+def test_the_only_output_may_be_constructed(people):
+    import deepwright as dw
+
+    recipe = {"data": {"derive": {"old": "age > 50"}, "drop": ["rich", "pay"]}, "outputs": {"old": "binary"}, "tabular": "mlp"}
+    model = dw.train(people.frame, recipe=recipe, settings=["training.epochs=1"], out="model")
+    assert model.metrics["old"]

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from deepwright.blocks.image import ImageInput
 from deepwright.blocks.residual import resnet
 from deepwright.blocks.shapes import slide
+from deepwright.datapath import rows_at_once
 from deepwright.encoders.cnn import CNN
 from deepwright.encoders.resnet import ResNet
 from deepwright.encoders.sequential import Sequential
@@ -325,3 +326,9 @@ def test_exported_graph_agrees_for_any_batch(part, size):
         batch = pictures(rows, *size, seed=rows)
         expected = module({"image": batch}).detach().numpy()
         np.testing.assert_allclose(session.run(None, {name: batch.numpy()})[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_large_pictures_go_through_a_network_few_at_a_time():
+    assert rows_at_once({"a.image": np.zeros((1, 28, 28, 1))}, 1024) == 1024
+    assert rows_at_once({"a.image": np.zeros((1, 256, 256, 3))}, 1024) == 64
+    assert rows_at_once({"a.image": np.zeros((1, 4096, 4096, 3))}, 1024) == 1

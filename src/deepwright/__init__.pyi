@@ -25,14 +25,14 @@ from deepwright.encoders.airbench import Airbench as Airbench
 from deepwright.encoders.bag import Bag as Bag
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.crnn import CRNN as CRNN
-from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
-from deepwright.encoders.gru import GRU as GRU
-from deepwright.encoders.inception_time import InceptionTime as InceptionTime
+from deepwright.encoders.custom import Custom as Custom
 from deepwright.encoders.factorization_machine import FactorizationMachine as FactorizationMachine
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.gru import GRU as GRU
+from deepwright.encoders.inception_time import InceptionTime as InceptionTime
 from deepwright.encoders.lstm import LSTM as LSTM
 from deepwright.encoders.mlp import MLP as MLP
+from deepwright.encoders.pretrained import Pretrained as Pretrained
 from deepwright.encoders.resnet import ResNet as ResNet
 from deepwright.encoders.rnn import RNN as RNN
 from deepwright.encoders.rocket import Rocket as Rocket
@@ -40,8 +40,6 @@ from deepwright.encoders.sequential import Sequential as Sequential
 from deepwright.encoders.sound_cnn import SoundCNN as SoundCNN
 from deepwright.encoders.tabm import TabM as TabM
 from deepwright.encoders.tcn import TCN as TCN
-from deepwright.encoders.text_cnn import TextCNN as TextCNN
-from deepwright.encoders.transformer import Transformer as Transformer
 from deepwright.encoders.text_cnn import TextCNN as TextCNN
 from deepwright.encoders.transformer import Transformer as Transformer
 from deepwright.encoders.two_towers import TwoTowers as TwoTowers
@@ -159,6 +157,7 @@ __all__ = [
     "CrossEntropy",
     "Csv",
     "CsvLogger",
+    "Custom",
     "DataError",
     "Date",
     "DeepwrightError",
@@ -206,6 +205,7 @@ __all__ = [
     "OrdinalHead",
     "Parquet",
     "Plateau",
+    "Pretrained",
     "Problem",
     "RMSprop",
     "RNN",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepwright.bundle import Bundle
 from deepwright.console import Console
-from deepwright.errors import UsageError
-from deepwright.families import Source
+from deepwright.errors import UsageError, nearest, need
+from deepwright.families import Encoder, Source
 from deepwright.mappings import override, read_mapping
 from deepwright.opening import Engine
 from deepwright.progress import Listener
@@ -186,6 +187,7 @@ def train(
     settings: Iterable[str] = (),
     on: str | None = None,
     restarts: int = 3,
+    modules: Mapping[str, Any] | None = None,
     listener: Listener | None = None,
 ) -> Model:
     """Train a model and return it.
@@ -202,6 +204,8 @@ def train(
         settings: ``KEY.PATH=VALUE`` overrides of the recipe.
         on: Where to train in several processes: ``local:N``, ``ray:N``, ``ray://HOST:PORT/N``; by default in this one.
         restarts: With ``on``: how often the processes start again, from the last checkpoint, when one is lost.
+        modules: A ``torch.nn.Module`` by the name of the input that it encodes, which the recipe declares without an encoder, or
+            ``tabular``; see the encoder ``custom``.
         listener: Hears of progress; by default lines on standard error.
 
     Raises:
@@ -221,8 +225,12 @@ def train(
     place = Place.parse(on) if on is not None else None
     where = Path(out) if out else None
     told = listener or Console()
+    if modules and place is not None:
+        raise UsageError("E701", "modules cannot be sent to other processes", got=f"on={on!r}", fix="leave out on=, or modules=")
     if place is None:
-        path = train_step(declared, table=rows, target=targets, out=where, overwrite=overwrite, listener=told)
+        with _given(modules):
+            declared = _with_modules(declared, modules or {})
+            path = train_step(declared, table=rows, target=targets, out=where, overwrite=overwrite, listener=told)
     else:
         path = launch(declared, place, table=rows, target=targets, out=where, overwrite=overwrite, restarts=restarts, listener=told)
     return Model(path)
@@ -315,6 +323,40 @@ def _declared(
         data, recipe = None, data
     rows = None if data is None or isinstance(data, str | Path) else Table.of(data)
     return _recipe(recipe, data if rows is None else None, test, budget, seed, settings), rows
+
+
+def _given(modules: Mapping[str, Any] | None) -> AbstractContextManager[None]:
+    """Return the context in which modules are found; without any, torch is not imported here."""
+    if not modules:
+        return nullcontext()
+    need("torch", extra="train")
+    from deepwright.blocks.custom import supplied
+
+    return supplied(modules)
+
+
+def _with_modules(recipe: Recipe, modules: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with the modules as the encoders of their inputs.
+
+    Raises:
+        UsageError: The recipe declares no such input (E701).
+    """
+    inputs, tabular = dict(recipe.inputs), recipe.tabular
+    for name in modules:
+        given = Encoder.parse({"type": "custom", "module": name})
+        if name == "tabular" and name not in inputs:
+            tabular = given if tabular is None else tabular
+            continue
+        if name not in inputs:
+            raise UsageError(
+                "E701",
+                f"modules[{name!r}]: the recipe declares no such input{nearest(name, inputs)}",
+                got=", ".join(inputs) or "no input is declared",
+                fix=f"recipe={{'inputs': {{{name!r}: 'image'}}}}",
+            )
+        if inputs[name].encoder is None:
+            inputs[name] = inputs[name].model_copy(update={"encoder": given})
+    return recipe.replace(inputs=inputs, tabular=tabular) if modules else recipe
 
 
 def _recipe(

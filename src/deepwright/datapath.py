@@ -31,6 +31,8 @@ TABULAR = "tabular"
 
 AT_ONCE = 1 << 16
 """Places of sequences, padding included, that a network gets at once: what flows through it must fit in memory."""
+PIXELS_AT_ONCE = 1 << 22
+"""Pixels of pictures that a network gets at once: the first maps of most hold 16 to 64 numbers for each of them."""
 
 
 @dataclass(frozen=True)
@@ -236,13 +238,14 @@ def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
-    """Return how many rows of a batch a network may get at once: ``most``, or fewer if they are sequences and long."""
+    """Return how many rows a network may get at once: ``most``, or fewer if they are long sequences or large pictures."""
     # Of a sound's samples, some hundred are a frame, which becomes several maps.
     share = {"tokens": 1, "series": 1, "sound": 32}
     counts: list[int] = [
         array.shape[1] // share[kind] for key, array in arrays.items() if (kind := key.rpartition(".")[2]) in share
     ]
-    return max(1, min(most, AT_ONCE // max([1, *counts])))
+    sizes = [array.shape[1] * array.shape[2] for key, array in arrays.items() if key.rpartition(".")[2] == "image"]
+    return max(1, min(most, AT_ONCE // max([1, *counts]), PIXELS_AT_ONCE // max([1, *sizes])))
 
 
 def tidied(recipe: Recipe, table: Table) -> Table:
@@ -253,6 +256,8 @@ def tidied(recipe: Recipe, table: Table) -> Table:
 def missing_targets(table: Table, names: Iterable[str]) -> tuple[Table, NDArray[np.int64]]:
     """Drop the rows that lack every output, with a note, and return the indices that stay."""
     known = [name for name in names if name in table.columns]
+    if not known:  # all of them are constructed later
+        return table, np.arange(len(table))
     keep = table.frame.select(pl.any_horizontal(pl.col(name).is_not_null() for name in known)).to_series().to_numpy()
     rows = np.flatnonzero(keep)
     if len(rows) == len(table):

@@ -5,15 +5,15 @@ A resolved recipe declares every input, output, encoder, head and training choic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from deepwright.errors import DataError, Problem, RecipeError, nearest
+from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
 from deepwright.families import Augmentation, Encoder, Feature, Fusion, Head, Loss, Optimizer, Schedule, TargetKind
 from deepwright.kinds import Kind, infer, infer_target
-from deepwright.recipe import Recipe, Training
+from deepwright.recipe import Rate, Recipe, Training
 from deepwright.table import Note, Table
 
 NOT_INPUTS = {"constant": "it holds one value only", "identifier": "its values are unique", "empty": "it holds no value"}
@@ -51,6 +51,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
     Raises:
         RecipeError: A declared column does not exist (E107); there is no output (E105) or no input left (E106).
     """
+    recipe = _settled(recipe)
     problems = list(_unknown_columns(recipe, table))
     if not recipe.outputs:
         problems.append(
@@ -124,6 +125,33 @@ def _aligned(table: Table, one: str, other: str) -> bool:
     return bool((sizes[0] == sizes[1]).all()) and twice
 
 
+def _settled(recipe: Recipe) -> Recipe:
+    """Write down what the files that encoders start from decide, the size of pictures included.
+
+    Raises:
+        DeepwrightError: With the problems of every encoder at once.
+    """
+    problems: list[Problem] = []
+    inputs: dict[str, Feature] = {}
+    kind: type[DeepwrightError] = RecipeError
+    for name, feature in recipe.inputs.items():
+        update: dict[str, Any] = {}
+        if feature.encoder is not None:
+            try:
+                update["encoder"] = encoder = feature.encoder.settled(f"inputs.{name}.encoder")
+                if feature.dtype == "image" and getattr(feature, "height", 0) is None and getattr(feature, "width", 0) is None:
+                    update |= dict(zip(("height", "width"), encoder.size, strict=True))
+            except DeepwrightError as error:
+                problems += error.problems
+                kind = type(error)
+        inputs[name] = feature.model_copy(update=update)
+    tabular = None if recipe.tabular is None else recipe.tabular.settled("tabular")
+    if problems:
+        raise kind.of(problems)
+    settled = recipe.replace(inputs=inputs, tabular=tabular)
+    return recipe if settled == recipe else settled
+
+
 def target_feature(table: Table, name: str) -> tuple[Feature, Kind]:
     """Return the feature that fits an output column, and why.
 
@@ -170,7 +198,9 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
     tagged = any(kind == "labels" for kind in kinds.values())
-    inputs = _shared({name: _encoded(feature, tagged=tagged) for name, feature in recipe.inputs.items()})
+    frozen = {name for name, rate in recipe.training.rates.items() if rate.frozen == "always"}
+    inputs = {name: _encoded(feature, tagged=tagged, frozen=name in frozen) for name, feature in recipe.inputs.items()}
+    inputs = _shared(inputs)
     _check_augmentations(inputs)
     outputs = {
         name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
@@ -196,8 +226,11 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
             fix="training: {resize: null}",
         )
     linear = linear_only(recipe)
+    learnt = [name for name, feature in inputs.items() if feature.encoder is not None and feature.encoder.learnt]
     sounds = any(feature.dtype == "sound" for feature in inputs.values())
-    training = _training(recipe.training, rows, pictures=bool(pictures), sounds=sounds, linear=linear)
+    usual = _of_pictures(rows) if pictures else _of_sounds(rows) if sounds else _of_others(rows)
+    usual = _of_linear(usual) if linear else _of_learnt(usual, rows) if learnt else usual
+    training = _training(recipe.training, rows, usual, learnt)
     if linear:
         # Measured on ArrowHead, ItalyPowerDemand and JapaneseVowels, three seeds: mean accuracy 0.941 with it, 0.931 without. It
         # gives the logits of rows that are told apart an end to grow to, as squared errors do.
@@ -235,19 +268,23 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
     }
 
 
-def _encoded(feature: Feature, *, tagged: bool) -> Feature:
-    """Give an input the encoder of its own and the augmentations that it usually has, if any."""
+def _encoded(feature: Feature, *, tagged: bool = False, frozen: bool = False) -> Feature:
+    """Give an input the encoder of its own and the augmentations that it usually has, if any.
+
+    What a frozen encoder gives is computed once, if its inputs stay as they are.
+    """
     update: dict[str, Any] = {}
     if feature.encoder is None and feature.usual_encoder:
         update["encoder"] = Encoder.parse("lstm" if tagged and feature.dtype == "words" else feature.usual_encoder)
     if getattr(feature, "augment", ()) is None:
-        update["augment"] = tuple(Augmentation.parse(name) for name in AUGMENTATIONS.get(feature.dtype, ()))
+        usual = () if frozen else AUGMENTATIONS.get(feature.dtype, ())
+        update["augment"] = tuple(Augmentation.parse(name) for name in usual)
     return feature.model_copy(update=update)
 
 
 def linear_only(recipe: Recipe) -> bool:
     """Return whether a linear layer is all that learns: each input has an encoder of its own, and no step changes it."""
-    encoders = [_encoded(feature, tagged=False).encoder for feature in recipe.inputs.values()]
+    encoders = [_encoded(feature).encoder for feature in recipe.inputs.values()]
     return bool(encoders) and all(part is not None and part.fixed for part in encoders)
 
 
@@ -287,17 +324,17 @@ def _check_augmentations(inputs: Mapping[str, Feature]) -> None:
         raise RecipeError.of(problems)
 
 
-def _training(training: Training, rows: int, *, pictures: bool, sounds: bool, linear: bool) -> Training:
+def _training(training: Training, rows: int, usual: _Usual, learnt: Sequence[str]) -> Training:
     chosen: dict[str, Any] = {}
-    usual = _of_pictures(rows) if pictures else _of_sounds(rows) if sounds else _of_others(rows)
     if training.batch is None:
         chosen["batch"] = usual.batch
     if training.epochs is None and training.steps is None and training.budget is None:
         chosen["epochs"] = usual.epochs
     if training.optimizer is None:
-        # Of a linear layer on a vector whose length is about 1.
-        own = {"type": "adamw", "lr": 0.01, "weight_decay": 1.0} if linear else usual.optimizer
-        chosen["optimizer"] = Optimizer.parse(own)
+        chosen["optimizer"] = Optimizer.parse(usual.optimizer)
+        if learnt and not training.rates:
+            # What was learnt before moves slowly; the output layer, which was not, moves as fast as a new network.
+            chosen["rates"] = {name: Rate(lr=0.1) for name in learnt}
     if training.schedule is None:
         chosen["schedule"] = Schedule.parse(usual.schedule)
     if training.patience is None:
@@ -331,6 +368,18 @@ def _of_others(rows: int) -> _Usual:
     adamw = {"type": "adamw", "lr": 2e-3, "weight_decay": 3e-4}
     batch = 256 if rows >= 5_000 else 64 if rows >= 500 else 16
     return _Usual(batch, 20 if rows >= 20_000 else 40 if rows >= 5_000 else 100, adamw, {"type": "cosine", "warmup": 0.05}, 12)
+
+
+def _of_learnt(usual: _Usual, rows: int) -> _Usual:
+    """Return how networks are trained on that were learnt before: gently, and not for long."""
+    adamw = {"type": "adamw", "lr": 2e-3, "weight_decay": 0.01}
+    small, large = rows < 5_000, rows >= 20_000
+    return usual._replace(batch=min(usual.batch, 32 if small else 64), epochs=min(usual.epochs, 3 if large else 6), optimizer=adamw)
+
+
+def _of_linear(usual: _Usual) -> _Usual:
+    """Return how a linear layer is trained on a vector whose length is about 1."""
+    return usual._replace(optimizer={"type": "adamw", "lr": 0.01, "weight_decay": 1.0})
 
 
 def _unknown_columns(recipe: Recipe, table: Table) -> Iterator[Problem]:

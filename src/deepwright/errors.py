@@ -182,6 +182,7 @@ CODES: Mapping[str, str] = {
     "E108": "An encoder, fusion, head or loss does not accept what the part before it produces.",
     "E109": "A --set override cannot be applied: it is not KEY.PATH=VALUE, or the path leads nowhere.",
     "E110": "A plugin or a part file breaks the contract of its family.",
+    "E111": "A module from Python that the recipe needs was not given to dw.train, or is another one than before.",
     "E120": "An expression of data.derive cannot be parsed.",
     "E121": "An expression of data.derive calls an unknown function, or a function with the wrong arguments.",
     "E122": "An expression of data.derive uses something that the language of expressions does not have.",
@@ -231,6 +232,7 @@ CODES: Mapping[str, str] = {
     "E270": "A .ts file of series is malformed, or uses a form that is not read.",
     "E271": "Places of a series differ in their number of channels.",
     "E275": "Users or items to recommend cannot be told: no column names them, or a column of the model is with both.",
+    "E276": "Weights do not fit the network: names, shapes or values are wrong, or the file is not the one that the recipe knows.",
     "E280": "Predictions and targets do not fit each other: their shapes or class indices differ.",
     "E281": "A prediction is NaN or infinite, so that it cannot be evaluated.",
     "E290": "The header of a delimited text stands again among its rows, as where files were put one below another.",
@@ -240,6 +242,7 @@ CODES: Mapping[str, str] = {
     "E303": "The output directory already exists. A bundle is never overwritten without being asked.",
     "E304": "The bundle was written by a newer format than this version reads.",
     "E305": "The bundle holds no exported graph, so that it predicts with PyTorch only.",
+    "E306": "The bundle has no encoder that can be taken from it, or several of which one must be named.",
     # E4xx training
     "E401": "The loss became NaN or infinite.",
     "E402": "There are too few rows to train on.",

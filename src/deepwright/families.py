@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 from pydantic_core import PydanticCustomError
@@ -327,9 +327,45 @@ class Encoder(Part):
     def build(self, facts: Facts) -> EncoderModule:
         """Build the module: ``forward({array: tensor}) -> (B, D)``, or ``(B, K, D)`` for K parallel members.
 
-        The module never sees the part; it offers ``width`` (D) and ``members`` (K).
+        The module never sees the part; it offers ``width`` (D) and ``members`` (K). Building reads no file: what a bundle holds
+        is built again from its recipe alone.
         """
         raise NotImplementedError
+
+    def settled(self, where: str) -> Self:
+        """Return this encoder with all that files decide written down, before anything is learnt from the data; most are complete.
+
+        Args:
+            where: The recipe's path, for messages.
+
+        Raises:
+            RecipeError: What it names does not exist, or does not fit.
+            DataError: A file is missing, or not what it should be.
+        """
+        return self
+
+    def start(self, module: EncoderModule, where: str) -> None:
+        """Give a module that :meth:`build` made what training starts from; by default the weights that it was built with.
+
+        Called once before training, and never for a bundle, whose weights follow.
+
+        Args:
+            module: The module.
+            where: The recipe's path, for messages.
+
+        Raises:
+            DataError: Weights cannot be read, or do not fit.
+        """
+
+    @property
+    def size(self) -> tuple[int | None, int | None]:
+        """The height and width of pictures that suit it, where the input declares none; ``None``: as the data are."""
+        return None, None
+
+    @property
+    def learnt(self) -> bool:
+        """Whether training starts from weights that were learnt before, so that it should be gentle with them."""
+        return False
 
 
 class Loss(Part):

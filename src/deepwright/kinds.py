@@ -28,8 +28,8 @@ class Kind:
     """What a column is.
 
     Args:
-        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``sound``, ``text``, ``tags``, ``series``), or
-            what is no input: ``constant``, ``identifier`` or ``empty``.
+        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``sound``, ``text``, ``tags``, ``series``),
+            or what is no input: ``constant``, ``identifier`` or ``empty``.
         why: Why, in a few words.
         note: What deserves attention, and what to do about it.
     """

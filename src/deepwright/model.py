@@ -251,6 +251,20 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
     return found
 
 
+def start_model(model: Model, recipe: Recipe) -> None:
+    """Give each encoder what training starts from; see :meth:`deepwright.families.Encoder.start`.
+
+    Raises:
+        DataError: Weights cannot be read, or do not fit.
+    """
+    parts = model.parts()
+    for group, _ in model.grouped(once=True):
+        encoder = recipe.tabular if group == TABULAR else recipe.inputs[group].encoder
+        if encoder is not None:
+            where = "tabular" if group == TABULAR else f"inputs.{group}.encoder"
+            encoder.start(cast(EncoderModule, parts[group]), where)
+
+
 def _row_losses(head: HeadModule, raw: Raw, target: Tensor) -> Tensor:
     """Return the loss of each row (B,), its members' losses averaged."""
     if isinstance(raw, tuple):

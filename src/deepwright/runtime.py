@@ -152,8 +152,9 @@ def _chunks(arrays: Arrays, rows: int) -> Iterator[tuple[NDArray[np.int64], Arra
     """Yield the rows of each chunk and their arrays; sequences of about one length go together, so that little is padded."""
     known = lengths(arrays)
     if not known:
-        for start in range(0, rows, CHUNK):
-            yield np.arange(start, min(start + CHUNK, rows)), {key: array[start : start + CHUNK] for key, array in arrays.items()}
+        size = rows_at_once(arrays, CHUNK)
+        for start in range(0, rows, size):
+            yield np.arange(start, min(start + size, rows)), {key: array[start : start + size] for key, array in arrays.items()}
         return
     order = np.argsort(np.sum(list(known.values()), axis=0), kind="stable")
     while len(order):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from deepwright.blocks.decay import weight_decay_groups
+from deepwright.blocks.pretrained import Pretrained
 from deepwright.errors import Problem, RecipeError, nearest
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Rates:
         if unknown := [name for name in rates if name not in parts]:
             raise RecipeError.of(_unknown(name, parts) for name in unknown)
         self._model = model
+        self._learning = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+        self._held = [module for module in model.modules() if isinstance(module, Pretrained)]
+        self._asleep = [parts[name] for name, rate in rates.items() if rate.frozen == "always"]
         self.layers = [layer for name, rate in rates.items() for layer in _rated(parts[name], rate)]
         self.freezes = any(layer.thaw > 0 for layer in self.layers)
         if self.frozen(0.0) == sum(parameter.numel() for parameter in model.parameters()):
@@ -86,8 +90,14 @@ class Rates:
         for layer in self.layers:
             learns = epoch >= layer.thaw
             for module in layer.modules:
-                module.requires_grad_(learns)
+                for parameter in module.parameters():
+                    # What never learns, such as the weights below LoRA, does not begin to.
+                    parameter.requires_grad_(learns and id(parameter) in self._learning)
                 module.train(learns and self._model.training)
+        for part in self._asleep:
+            part.eval()  # what has no parameters, too: a frozen part drops out nothing
+        for held in self._held:
+            held.hold()
 
     def frozen(self, epoch: float) -> int:
         """Return how many parameters do not learn at ``epoch``."""
@@ -101,8 +111,10 @@ def layers_of(part: nn.Module) -> list[tuple[nn.Module, ...]]:
     """Return the layers of a part from its inputs to its top, those without parameters left aside.
 
     Children that are sequences count as many layers as they have entries; other children that follow each other are one layer
-    together: the entrance, or the last normalisation. Parameters of the part itself (tokens) belong to its first layer.
+    together: the entrance, or the last normalisation. Parameters of the part itself (tokens) belong to its first layer. A part
+    all of whose parameters are in one child only wraps it, and has that child's layers.
     """
+    part = unwrapped(part)
     if isinstance(part, nn.Sequential):
         return _learning([(child,) for child in part])
     layers: list[tuple[nn.Module, ...]] = []
@@ -116,6 +128,16 @@ def layers_of(part: nn.Module) -> list[tuple[nn.Module, ...]]:
     return _learning([*layers, tuple(beside)])
 
 
+def unwrapped(part: nn.Module) -> nn.Module:
+    """Return the module inside all that only wraps it: a picture's entrance, a pool without parameters."""
+    while not list(part.parameters(recurse=False)):
+        inside = [child for child in part.children() if any(True for _ in child.parameters())]
+        if len(inside) != 1 or isinstance(part, nn.Sequential | nn.ModuleList):
+            break
+        part = inside[0]
+    return part
+
+
 def _learning(layers: Sequence[tuple[nn.Module, ...]]) -> list[tuple[nn.Module, ...]]:
     return [layer for layer in layers if any(True for module in layer for _ in module.parameters())]
 
@@ -123,6 +145,7 @@ def _learning(layers: Sequence[tuple[nn.Module, ...]]) -> list[tuple[nn.Module, 
 def _rated(part: nn.Module, rate: Rate) -> Iterator[Layer]:
     """Yield the layers of a part, the top one first."""
     start = math.inf if rate.frozen == "always" else rate.frozen
+    part = unwrapped(part)
     layers = layers_of(part)
     for depth, modules in enumerate(reversed(layers)):
         yield Layer(modules, rate.lr * rate.layer_decay**depth, start + rate.gradual * depth)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
+from deepwright.blocks.rates import unwrapped
+
 
 def recompute(encoder: nn.Module) -> int:
     """Let every stage of an encoder compute its activations again in the backward pass.
@@ -40,6 +42,7 @@ def keep(encoder: nn.Module) -> None:
 
 
 def _stages(encoder: nn.Module) -> Iterator[nn.Module]:
+    encoder = unwrapped(encoder)
     sequences = [encoder] if isinstance(encoder, nn.Sequential) else encoder.children()
     for sequence in sequences:
         if isinstance(sequence, nn.Sequential | nn.ModuleList):

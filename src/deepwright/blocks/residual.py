@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from deepwright.blocks.activations import ActivationName, activation
 from deepwright.blocks.convolution import ConvolutionStart, convolution, initialize_convolutions, padded
 from deepwright.blocks.normalization import MapNormalizationName
 from deepwright.blocks.shapes import slide
+
+ShortcutName = Literal["project", "pad"]
+"""How a skip changes the width: by a learnt 1×1 convolution, or with channels of zeros on both sides (option A of the paper)."""
 
 
 class Residual(nn.Module):
@@ -33,8 +38,35 @@ class Residual(nn.Module):
         return result
 
 
+class PadShortcut(nn.Module):
+    """Every ``stride``-th place of a map (B, C, H, W), with channels of zeros on both sides up to ``outputs``; nothing is learnt.
+
+    Args:
+        inputs: C.
+        outputs: The channels that leave.
+        stride: The step along height and width.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        before = (outputs - inputs) // 2
+        self.edges = (0, 0, 0, 0, before, outputs - inputs - before)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Take and pad."""
+        return F.pad(maps[:, :, :: self.stride, :: self.stride], self.edges)
+
+
 def resnet_block(
-    inputs: int, width: int, stride: int, *, bottleneck: bool, norm: MapNormalizationName, act: ActivationName
+    inputs: int,
+    width: int,
+    stride: int,
+    *,
+    bottleneck: bool,
+    norm: MapNormalizationName,
+    act: ActivationName,
+    shortcut: ShortcutName = "project",
 ) -> tuple[Residual, int]:
     """Build one block of a ResNet.
 
@@ -58,7 +90,11 @@ def resnet_block(
             convolution(width, outputs, 3, norm=norm, act="none"),
         ]
     same = stride == 1 and inputs == outputs
-    skip = None if same else convolution(inputs, outputs, 1, stride, norm=norm, act="none")
+    skip: nn.Module | None = None
+    if not same:
+        # Padding can only widen.
+        pads = shortcut == "pad" and outputs >= inputs
+        skip = PadShortcut(inputs, outputs, stride) if pads else convolution(inputs, outputs, 1, stride, norm=norm, act="none")
     return Residual(nn.Sequential(*steps), skip, activation(act)), outputs
 
 
@@ -71,6 +107,7 @@ def resnet(
     small: bool = False,
     norm: MapNormalizationName = "batch",
     act: ActivationName = "relu",
+    shortcut: ShortcutName = "project",
 ) -> tuple[nn.Sequential, int]:
     """Build a ResNet without its head.
 
@@ -82,6 +119,7 @@ def resnet(
         small: The stem: 3×3 at full size for small pictures, else 7×7 and a pool that together divide the size by 4.
         norm: The normalisation.
         act: The activation.
+        shortcut: How skips change the width.
 
     Returns:
         The network, and its output channels.
@@ -93,7 +131,9 @@ def resnet(
     for stage, count in enumerate(blocks):
         for index in range(count):
             stride = 2 if stage and not index else 1
-            block, current = resnet_block(current, width << stage, stride, bottleneck=bottleneck, norm=norm, act=act)
+            block, current = resnet_block(
+                current, width << stage, stride, bottleneck=bottleneck, norm=norm, act=act, shortcut=shortcut
+            )
             stages.append(block)
     network = nn.Sequential(*stages)
     initialize_convolutions(network)

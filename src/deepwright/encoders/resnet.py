@@ -34,6 +34,9 @@ class ResNet(Encoder):
     """Channels of the first stage; each later stage doubles them."""
     stem: Literal["auto", "small", "imagenet"] = "auto"
     """``small``: 3×3 at full size; ``imagenet``: 7×7 and a pool, a quarter of the size; ``auto``: small below 96 pixels."""
+    shortcut: Literal["project", "pad"] = "project"
+    """How a skip changes the width: a learnt 1×1 convolution, or channels of zeros (the paper's small networks, ResNet-20 and on:
+    ``blocks: [3, 3, 3], width: 16, stem: small, shortcut: pad``)."""
     norm: MapNormalizationName = "batch"
     """The normalisation after each convolution."""
     activation: ActivationName = "relu"
@@ -62,6 +65,7 @@ class ResNet(Encoder):
             small=auto if self.stem == "auto" else self.stem == "small",
             norm=self.norm,
             act=self.activation,
+            shortcut=self.shortcut,
         )
         return Pipeline(ImageInput(image.mean, image.std), body, GlobalPool("avg"), width, self.dropout)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
 from deepwright.families import Draw, Schedule
 from deepwright.machine import available_memory
-from deepwright.model import VECTOR, Model, build_model
+from deepwright.model import VECTOR, Model, build_model, start_model
 from deepwright.recipe import Recipe
 from deepwright.store import Stored
 
@@ -77,7 +78,9 @@ def assemble(
     training = recipe.training
     device = device_of(training.device)
     torch.manual_seed(training.seed)
-    model = build_model(recipe, data).to(device)
+    model = build_model(recipe, data)
+    start_model(model, recipe)
+    model.to(device)
     rows = open_rows(train.arrays, train.targets, train.weights, device, train.stored)
     _say_complete(model, rows)
     held = Rows(validation.arrays, validation.targets, validation.weights, device)
@@ -123,24 +126,28 @@ def assemble(
 
 def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:
     """Replace what encoders get that no step changes by what they make of it, once instead of at each step, if memory holds it."""
+    training = recipe.training
+    frozen = {name for name, rate in training.rates.items() if rate.frozen == "always"}
+    mixed = training.mixup or training.cutmix or training.resize is not None
     for group, encoder in model.grouped():
         feature = recipe.inputs.get(group)
-        part = feature.encoder if feature is not None else None
-        size = 4 * int(encoder.width) * sum(map(len, sides))  # type: ignore[arg-type]
-        if part is None or not part.fixed or getattr(feature, "augment", None) or size > SHARE * available_memory():
+        part = recipe.tabular if feature is None else feature.encoder
+        shape = (encoder.width,) if encoder.members == 1 else (encoder.members, encoder.width)
+        if part is None or not (part.fixed or group in frozen) or getattr(feature, "augment", None) or mixed:
+            continue
+        if 4 * math.prod(shape) * sum(map(len, sides)) > SHARE * available_memory():
             continue
         prefix = f"{group}."
         for rows in sides:
             arrays = {key.removeprefix(prefix): value for key, value in rows.arrays.items() if key.startswith(prefix)}
-            vectors = rows.targets[model.outputs[0]].new_empty((len(rows), int(encoder.width)), dtype=torch.float32)  # type: ignore[arg-type]
+            vectors = torch.empty((len(rows), *shape), device=rows.device)
             each = rows_at_once(rows.arrays, AHEAD)
             with torch.no_grad():
                 for start in range(0, len(rows), each):
-                    part_of = trimmed({key: value[start : start + each] for key, value in arrays.items()})
-                    vectors[start : start + each] = encoder.eval()(part_of)
-            rows.arrays = {key: value for key, value in rows.arrays.items() if not key.startswith(prefix)} | {
-                prefix + VECTOR: vectors
-            }
+                    some = trimmed({key: value[start : start + each] for key, value in arrays.items()})
+                    vectors[start : start + each] = encoder.eval()(some)
+            others = {key: value for key, value in rows.arrays.items() if not key.startswith(prefix)}
+            rows.arrays = others | {prefix + VECTOR: vectors}
 
 
 def _say_complete(model: Model, rows: Rows) -> None:

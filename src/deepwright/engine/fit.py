@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from deepwright.blocks.logs import LogWriter
+from deepwright.blocks.lora import has_low_rank, merged
 from deepwright.blocks.recompute import keep
 from deepwright.datapath import DataPath
 from deepwright.engine.assembly import Encoded, assemble, optimizer_of, schedule_of
@@ -121,12 +122,13 @@ def fit(
         runner.run(opened.enter_context(closing(loop(task, optimizer, schedule, progress))))
     if not world.leads:
         return None
-    if world.size > 1:
-        model = build_model(recipe, data)  # without what several processes needed
+    if world.size > 1 or has_low_rank(model):
+        model = build_model(recipe, data)  # without what only training needed
     for _, encoder in model.grouped(once=True):
         keep(encoder)
-    model.requires_grad_(requires_grad=True)
-    model.load_state_dict(best.weights)
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())  # frozen ones again, too
+    model.load_state_dict(merged(best.weights))
     index = best_of(progress.scores)
     return Fitted(
         model.to("cpu").to(memory_format=torch.contiguous_format).eval(),

@@ -29,6 +29,8 @@ EXTRAS = {
     "text": ("tokenizers",),
     "audio": ("soundfile", "soxr"),
     "ray": ("ray",),
+    "vision": ("torchvision",),
+    "timm": ("timm",),
 }
 """The modules that each extra brings."""
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16", "i8mm")

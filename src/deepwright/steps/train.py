@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,8 @@ from deepwright.streaming import prepare_scan
 from deepwright.table import Table
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from deepwright.engine.fit import Fitted
     from deepwright.engine.parallel import World
     from deepwright.model import Model
@@ -227,7 +229,7 @@ def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str
     recipe, data = fitted.recipe, prepared.data
     recipe.save(scratch / "recipe.yaml", defaults=True)
     (scratch / "states.json").write_text(json.dumps(data.dump(), ensure_ascii=False), encoding="utf-8")
-    save_file({name: value.contiguous() for name, value in fitted.model.state_dict().items()}, scratch / "weights.safetensors")
+    save_file(_apart(fitted.model.state_dict()), scratch / "weights.safetensors")
     (scratch / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in fitted.history), encoding="utf-8")
     exported = _export(prepared, fitted.model, scratch, listener)
     backend = OnnxBackend(scratch / "model.onnx") if exported["graph"] else TorchBackend(fitted.model)
@@ -252,6 +254,17 @@ def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str
         "metrics": {n: {m: v.model_dump(exclude={"reason"}) for m, v in r.metrics.items()} for n, r in reports.items()},
         "export": exported,
     }
+
+
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights each in memory of its own, as the file wants them: modules may share some under several names."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in state.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.contiguous().clone() if place in seen else tensor.contiguous()
+        seen.add(place)
+    return found
 
 
 def _judged(prepared: Prepared) -> tuple[Part, str]:
