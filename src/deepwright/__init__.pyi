@@ -56,6 +56,7 @@ from deepwright.features.binary import Binary as Binary
 from deepwright.features.category import Category as Category
 from deepwright.features.date import Date as Date
 from deepwright.features.image import Image as Image
+from deepwright.features.labels import Labels as Labels
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
 from deepwright.features.series import Series as Series
@@ -70,6 +71,7 @@ from deepwright.heads.multiclass import Multiclass as Multiclass
 from deepwright.heads.multilabel import Multilabel as Multilabel
 from deepwright.heads.ordinal import Ordinal as OrdinalHead
 from deepwright.heads.regression import Regression as Regression
+from deepwright.heads.tagging import Tagging as Tagging
 from deepwright.layers.activation import Activation as Activation
 from deepwright.layers.avgpool2d import AvgPool2d as AvgPool2d
 from deepwright.layers.batchnorm import BatchNorm as BatchNorm
@@ -185,6 +187,7 @@ __all__ = [
     "Json",
     "KL",
     "LSTM",
+    "Labels",
     "LayerNorm",
     "Lookahead",
     "MAE",
@@ -217,17 +220,18 @@ __all__ = [
     "SGD",
     "SWA",
     "Sequential",
+    "Series",
     "Shift",
     "Sound",
     "SoundCNN",
     "Sounds",
     "Speed",
-    "Series",
     "Sql",
     "Step",
     "TCN",
     "TabM",
     "Table",
+    "Tagging",
     "Tags",
     "TensorBoard",
     "Text",

@@ -244,7 +244,7 @@ def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
     counts: list[int] = [
         array.shape[1] // share[kind] for key, array in arrays.items() if (kind := key.rpartition(".")[2]) in share
     ]
-    sizes = [array.shape[1] * array.shape[2] for key, array in arrays.items() if key.rpartition(".")[2] == "image"]
+    sizes: list[int] = [array.shape[1] * array.shape[2] for key, array in arrays.items() if key.rpartition(".")[2] == "image"]
     return max(1, min(most, AT_ONCE // max([1, *counts]), PIXELS_AT_ONCE // max([1, *sizes])))
 
 
