@@ -143,6 +143,11 @@ def _cut(folder):
     return "w.safetensors"
 
 
+def _bomb(folder):
+    np.savez_compressed(folder / "w.npz", a=np.zeros(50_000_000))
+    return "w.npz"
+
+
 def _plain_array(folder):
     np.save(folder / "w.npy", np.zeros(3))
     (folder / "w.npy").rename(folder / "w.npz")
@@ -172,6 +177,7 @@ MALFORMED = {
     "a plain array": (_plain_array, "E202", ["not an archive"]),
     "cut safetensors": (_cut, "E202", ["w.safetensors"]),
     "lying safetensors": (_written("w.safetensors", b"\xff" * 64), "E202", ["w.safetensors"]),
+    "a bomb": (_bomb, "E202", ["expand"]),
     "wrong shape": (_saved(lambda w: {**w, _first(w): np.zeros((2, 3, 3, 3))}), "E276", ["2×3×3×3 in the file", "4×3×3×3"]),
     "missing name": (_saved(lambda w: {k: v for k, v in w.items() if k != _first(w)}), "E276", ["not in the file"]),
     "unknown name": (_saved(lambda w: {**w, "extra.weight": np.ones(2)}), "E276", ["extra.weight", "null"]),
@@ -420,6 +426,8 @@ def test_a_bundle_goes_on_from_a_bundle_and_needs_neither_it_nor_the_file(tmp_pa
         assert torch.equal(one[name], two[name]), name
     (tmp_path / "w.npz").unlink()
     shutil.rmtree("first")
+    mean = "encoders.0.network.entrance.mean"  # the pictures are those that the network learnt from
+    assert torch.equal(two[mean], one[mean])
     frame = second.predict(other, engine="torch")
     assert frame["label"].to_list() == second.predict(other).get_column("label").to_list()
     assert second.evaluate(other, engine="torch")

@@ -20,6 +20,8 @@ Weights = dict[str, Tensor]
 
 SHOWN = 10
 """How many names of each kind of mistake an error lists."""
+MOST_EXPANSION = 100
+"""How many times as large as the file its arrays may be: weights hardly compress."""
 PREFIXES = ("module.", "model.", "backbone.", "encoder.", "network.", "net.")
 """What training scripts put before every name; an error proposes the renaming that takes one off."""
 
@@ -48,6 +50,11 @@ def read_weights(path: Path, where: str) -> Weights:
 
 
 def _npz(path: Path) -> Weights:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as names:
+            size = sum(entry.file_size for entry in names.infolist())
+        if size > MOST_EXPANSION * max(path.stat().st_size, 1 << 20):
+            raise ValueError(f"it would expand to {size / 1e9:.1f} GB")
     opened = np.load(path, allow_pickle=False)
     if not isinstance(opened, np.lib.npyio.NpzFile):
         raise ValueError("not an archive of arrays")

@@ -190,21 +190,15 @@ class Pretrained(Encoder):
         """Return this encoder with the network of the bundle in its place."""
         held = _held(str(self.model), where)
         old = held.encoder
-        image = held.image
-        own = Expects(
-            height=image.height,
-            width=image.width,
-            order="grey" if image.channels == 1 else "rgb",
-            mean=image.mean,
-            std=image.std,
-        )
-        update: dict[str, Any] = {"model": old, "weights": f"{BUNDLE}{held.bundle.path}#{held.name}", "expects": own}
+        update: dict[str, Any] = {"model": old, "weights": f"{BUNDLE}{held.bundle.path}#{held.name}"}
+        image, order = held.image, "grey" if held.image.channels == 1 else "rgb"
         if isinstance(old, Pretrained):
-            update |= {"model": old.model, "expects": old.expects or own, "pool": self.pool or old.pool}
-        if self.expects is not None:
-            given = self.expects.model_dump(exclude_none=True)
-            update["expects"] = Expects.model_validate({**update["expects"].model_dump(), **given})
-        return self.model_copy(update=update)
+            update |= {"model": old.model, "pool": self.pool or old.pool}
+            image, order = old._wanted(image), old._order(image)
+        image = replace(image, **held.moments())
+        known = {"height": image.height, "width": image.width, "order": order, "mean": image.mean, "std": image.std}
+        given = {} if self.expects is None else self.expects.model_dump(exclude_none=True)
+        return self.model_copy(update=update | {"expects": Expects.model_validate({**known, **given})})
 
     def _known(self, where: str) -> Expects | None:
         """Return the pictures that the network was trained with, those declared first."""
@@ -266,7 +260,6 @@ class Pretrained(Encoder):
         where = f"inputs.{facts.name}.encoder"
         image = expect_image("pretrained", facts)
         wanted = self._wanted(image)
-        order = (self.expects and self.expects.order) or ("grey" if image.channels == 1 else "rgb")
         dropped: tuple[str, ...] = ()
         if self._library is not None:
             library, name = self._library
@@ -281,8 +274,17 @@ class Pretrained(Encoder):
         else:
             raise RecipeError("E110", "the bundle's network was not looked up", where=f"{where}.model", got=str(self.model))
         return blocks.Pretrained(
-            blocks.Channels(image.channels, order), encoder, dropped, dropout=self.dropout, library=self._library is not None
+            blocks.Channels(image.channels, self._order(image)),
+            encoder,
+            dropped,
+            dropout=self.dropout,
+            library=self._library is not None,
         )
+
+    def _order(self, image: ImageFacts) -> Literal["rgb", "bgr", "grey"]:
+        """Return the channels that the network gets."""
+        declared = None if self.expects is None else self.expects.order
+        return declared or ("grey" if image.channels == 1 else "rgb")
 
     def _wanted(self, image: ImageFacts) -> ImageFacts:
         """Return the pictures that the network gets, once the channels are converted."""
@@ -312,7 +314,10 @@ class Pretrained(Encoder):
             return
         rename = self.rename if isinstance(self.rename, dict) else {}
         place = f"{where}: {self.weights}"
-        load_weights(module.core, renamed(self._read(place), rename, place), place, dropped=module.dropped)
+        weights = renamed(self._read(place), rename, place)
+        if self.expects is not None and self.expects.mean is not None:  # what is declared counts, not what a file holds beside it
+            weights = {name: tensor for name, tensor in weights.items() if name not in ("entrance.mean", "entrance.std")}
+        load_weights(module.core, weights, place, dropped=module.dropped)
         if self.lora is not None:
             count = add_low_rank(module.core, self.lora.rank, self.lora.alpha, self.lora.only)
             if not count:
@@ -364,6 +369,15 @@ class _Held:
     encoder: Encoder
     image: ImageFacts
     prefix: str
+
+    def moments(self) -> dict[str, tuple[float, ...]]:
+        """Return the mean and deviation of the pictures that the network was trained with, if it standardises them itself."""
+        from safetensors import safe_open
+
+        begin = self.prefix.removesuffix("body.") + "entrance."
+        with safe_open(self.bundle.file("weights.safetensors"), framework="np") as file:
+            names = [name for name in (f"{begin}mean", f"{begin}std") if name in file.keys()]  # noqa: SIM118  no mapping
+            return {name.removeprefix(begin): tuple(file.get_tensor(name).ravel().astype(float).tolist()) for name in names}
 
     @property
     def digest(self) -> str:
