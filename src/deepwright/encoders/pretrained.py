@@ -370,7 +370,7 @@ class _Held:
     image: ImageFacts
     prefix: str
 
-    def moments(self) -> dict[str, tuple[float, ...]]:
+    def moments(self) -> dict[str, Any]:
         """Return the mean and deviation of the pictures that the network was trained with, if it standardises them itself."""
         from safetensors import safe_open
 
