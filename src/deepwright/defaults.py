@@ -379,7 +379,7 @@ def _of_learnt(usual: _Usual, rows: int) -> _Usual:
 
 def _of_linear(usual: _Usual) -> _Usual:
     """Return how a linear layer is trained on a vector whose length is about 1."""
-    return usual._replace(optimizer={"type": "adamw", "lr": 0.01, "weight_decay": 1.0})
+    return usual._replace(optimizer={"type": "adamw", "lr": 0.01, "weight_decay": 0.5})
 
 
 def _unknown_columns(recipe: Recipe, table: Table) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
 from deepwright.blockwise import open_rows, open_sampler
-from deepwright.datapath import Arrays, DataPath, rows_at_once, trimmed
+from deepwright.datapath import Arrays, DataPath, lengths, rows_at_once, trimmed
 from deepwright.engine.choices import device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Score, Settings, Task
@@ -148,6 +148,8 @@ def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:
                     vectors[start : start + each] = encoder.eval()(some)
             others = {key: value for key, value in rows.arrays.items() if not key.startswith(prefix)}
             rows.arrays = others | {prefix + VECTOR: vectors}
+            if not lengths(rows.arrays):
+                rows.lengths = None  # batches need not be of rows of about one length
 
 
 def _say_complete(model: Model, rows: Rows) -> None:
