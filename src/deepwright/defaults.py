@@ -232,8 +232,8 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     usual = _of_linear(usual) if linear else _of_learnt(usual, rows) if learnt else usual
     training = _training(recipe.training, rows, usual, learnt)
     if linear:
-        # Measured on ArrowHead, ItalyPowerDemand and JapaneseVowels, three seeds: mean accuracy 0.941 with it, 0.931 without. It
-        # gives the logits of rows that are told apart an end to grow to, as squared errors do.
+        # Measured on ArrowHead, ItalyPowerDemand and JapaneseVowels, weight decay 1, three seeds: mean accuracy 0.941 with it,
+        # 0.931 without. It gives the logits of rows that are told apart an end to grow to, as squared errors do.
         smooth = Loss.parse({"type": "cross_entropy", "label_smoothing": 0.1})
         outputs = {
             name: feature.model_copy(update={"loss": smooth})

@@ -73,11 +73,32 @@ class Recurrent(nn.Module):
         return self._states(cell, x)
 
     def _states(self, cell: nn.Module, x: Tensor) -> Tensor:
+        if isinstance(cell, nn.RNN) and torch.compiler.is_exporting():
+            return _as_gru(cell, x)
         if self.training and self.recurrent_dropout:
             weight = F.dropout(cell.weight_hh_l0, self.recurrent_dropout)  # type: ignore[arg-type]
             states: Tensor = torch.func.functional_call(cell, {"weight_hh_l0": weight}, (x,))[0]
             return states
         return cell(x)[0]  # type: ignore[no-any-return]
+
+
+def _as_gru(cell: nn.RNN, x: Tensor) -> Tensor:
+    """Return the states of a plain recurrent cell as those of a GRU whose gates stand still.
+
+    The exporter has an operator for GRUs that takes any length; a plain cell it would unroll to the length of its example.
+    """
+    zero, still, none = (torch.zeros_like(each) for each in (cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0))
+    gate = torch.full_like(none, 1e4)  # reset: all of the state is read; update: none of it is kept
+    weights = [
+        torch.cat([zero, zero, cell.weight_ih_l0]),
+        torch.cat([still, still, cell.weight_hh_l0]),
+        torch.cat([gate, -gate, cell.bias_ih_l0]),
+        torch.cat([none, none, cell.bias_hh_l0]),
+    ]
+    start = x.new_zeros((1, x.shape[0], cell.hidden_size))
+    # has_biases, num_layers, dropout, train, bidirectional, batch_first
+    states: Tensor = torch.gru(x, start, weights, True, 1, 0.0, False, False, True)[0]
+    return states
 
 
 def _cell(kind: CellName, inputs: int, hidden: int) -> nn.RNNBase:
