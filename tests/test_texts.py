@@ -263,9 +263,9 @@ def test_texts_train_export_and_predict_without_torch(tmp_path, encoder):
     }
     model = dw.train(frame, target="label", recipe=declared, out=tmp_path / "model")
     assert model.metrics["label"]["accuracy"]["value"] > 0.9
-    report = json.loads((tmp_path / "model" / "report.json").read_text())
-    assert report["parity"]["graph"] is True
-    assert report["parity"]["lengths"] > 3
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    assert manifest["export"]["graph"] is True
+    assert manifest["export"]["lengths"] > 3
     fresh = pl.DataFrame({"text": ["a great film", "", None, "坏", "x " * 999]})
     fresh.write_csv(tmp_path / "rows.csv")
     code = (
