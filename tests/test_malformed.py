@@ -511,7 +511,7 @@ refused(
 )
 refused(
     "JSON of nested lists",
-    {"rows.json": json.dumps([{"age": [[1], [2]], "y": "a"}] * 20)},
+    {"rows.json": json.dumps([{"age": [[[1]], [[2]]], "y": "a"}] * 20)},
     "train rows.json -t y -o out",
     "E224",
     "rows.json",

@@ -207,7 +207,16 @@ def train_subwords(texts: Iterable[str], kind: Splitter, size: int, min_count: i
         trainer = trainers.UnigramTrainer(vocab_size=size, special_tokens=special, unk_token=SPECIAL[UNKNOWN], show_progress=False)
     # In an order that does not depend on that of the rows.
     tokenizer.train_from_iterator(sorted(texts), trainer)
-    return json.dumps(json.loads(tokenizer.to_str()), sort_keys=True, ensure_ascii=False)
+    learnt = json.loads(tokenizer.to_str())
+    vocab = learnt["model"]["vocab"]
+    # The library numbers subwords in the order of a hash table, another in each run; nothing but bpe depends on the numbers.
+    if kind == "wordpiece":
+        learnt["model"]["vocab"] = {token: number for number, token in enumerate([*special, *sorted(set(vocab) - {*special})])}
+    elif kind == "unigram":
+        scores = sorted(((token, round(score, 4)) for token, score in vocab if token not in special), key=lambda x: (-x[1], x[0]))
+        learnt["model"]["vocab"] = [*([token, 0.0] for token in special), *map(list, scores)]
+        learnt["model"]["unk_id"] = UNKNOWN
+    return json.dumps(learnt, sort_keys=True, ensure_ascii=False)
 
 
 @lru_cache(maxsize=16)
