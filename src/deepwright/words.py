@@ -213,8 +213,10 @@ def train_subwords(texts: Iterable[str], kind: Splitter, size: int, min_count: i
     if kind == "wordpiece":
         learnt["model"]["vocab"] = {token: number for number, token in enumerate([*special, *sorted(set(vocab) - {*special})])}
     elif kind == "unigram":
-        scores = sorted(((token, round(score, 4)) for token, score in vocab if token not in special), key=lambda x: (-x[1], x[0]))
-        learnt["model"]["vocab"] = [*([token, 0.0] for token in special), *map(list, scores)]
+        # Characters that are known only so that every text can be split come with scores in an order of chance, too.
+        scores = {token: round(score, 4 if len(token) > 1 else 1) for token, score in vocab if token not in special}
+        ranked = sorted(scores.items(), key=lambda piece: (-piece[1], piece[0]))
+        learnt["model"]["vocab"] = [*([token, 0.0] for token in special), *map(list, ranked)]
         learnt["model"]["unk_id"] = UNKNOWN
     return json.dumps(learnt, sort_keys=True, ensure_ascii=False)
 

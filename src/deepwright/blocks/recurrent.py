@@ -87,13 +87,14 @@ def _as_gru(cell: nn.RNN, x: Tensor) -> Tensor:
 
     The exporter has an operator for GRUs that takes any length; a plain cell it would unroll to the length of its example.
     """
-    zero, still, none = (torch.zeros_like(each) for each in (cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0))
+    read, kept, first, second = cell.all_weights[0]  # of the input, of the state, and two biases
+    zero, still, none = (torch.zeros_like(each) for each in (read, kept, first))
     gate = torch.full_like(none, 1e4)  # reset: all of the state is read; update: none of it is kept
     weights = [
-        torch.cat([zero, zero, cell.weight_ih_l0]),
-        torch.cat([still, still, cell.weight_hh_l0]),
-        torch.cat([gate, -gate, cell.bias_ih_l0]),
-        torch.cat([none, none, cell.bias_hh_l0]),
+        torch.cat([zero, zero, read]),
+        torch.cat([still, still, kept]),
+        torch.cat([gate, -gate, first]),
+        torch.cat([none, none, second]),
     ]
     start = x.new_zeros((1, x.shape[0], cell.hidden_size))
     # has_biases, num_layers, dropout, train, bidirectional, batch_first
