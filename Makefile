@@ -28,7 +28,7 @@ run: $(STAMP) ## Train on a small real data set and print the figures, the bundl
 	@echo "  report    $(RUN)/adult/report.html"
 
 test: $(STAMP) ## Run the quick tests.
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2
 
 test-all: $(STAMP) ## Run all tests, the slow ones too.
 	$(BIN)/python -m pytest --hypothesis-profile=default

@@ -79,8 +79,10 @@ def merged(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     with torch.no_grad():
         for name, tensor in state.items():
-            layer, is_original, _ = name.partition(_ORIGINAL)
-            if is_original:
+            layer = name.partition(".parametrizations.")[0]
+            if f"{layer}{_LOW}down" not in state:
+                found[name] = tensor  # another parametrization, such as weight normalisation, stays
+            elif name.endswith(_ORIGINAL):
                 low = (state[f"{layer}{_LOW}{key}"] for key in ("down", "up", "scale"))
                 found[f"{layer}.weight"] = low_rank(tensor, *low)
             elif _LOW not in name:
