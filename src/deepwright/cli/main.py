@@ -137,5 +137,7 @@ def main() -> None:
             stream.reconfigure(**({"errors": "replace"} if stream.isatty() else {"encoding": "utf-8"}))
     code = run(sys.argv[1:])
     # The interpreter looks for garbage once more when it ends, among all that was imported: another tenth of a cold prediction.
-    gc.freeze()
+    # Not where torch was needed: its compiler's bindings tell of everything that is left then, on the user's terminal.
+    if "torch" not in sys.modules:
+        gc.freeze()
     sys.exit(code)
