@@ -119,7 +119,8 @@ def test_tags_train_export_and_predict_without_torch(tmp_path, encoder):
     frame = model.predict(fresh)
     assert frame["tags"].to_list()[:3] == [["O", "B-PER"], [], []]
     assert model.predict(fresh, engine="torch")["tags"].to_list() == frame["tags"].to_list()
-    assert (tmp_path / "model" / "report.html").read_text().count("F1 of each class") <= 1
+    page = (tmp_path / "model" / "report.html").read_text()
+    assert all(f">{kind}<" in page for kind in ("LOC", "PER")), "the report tells how each type of span fares"
 
 
 def test_labels_are_told_by_the_lists_of_tokens_beside_them(tmp_path):
@@ -128,6 +129,21 @@ def test_labels_are_told_by_the_lists_of_tokens_beside_them(tmp_path):
     assert model.recipe.outputs["tags"].type_name() == "labels"
     assert list(model.recipe.inputs) == ["tokens"]
     assert model.recipe.inputs["tokens"].letters
+
+
+def test_a_frozen_encoder_still_has_its_states(tmp_path):
+    recipe = declared()
+    recipe["training"] |= {"epochs": 1, "rates": {"tokens": {"frozen": "always"}}}
+    model = dw.train(sentences(40), recipe=recipe, out=tmp_path / "model")
+    assert model.metrics["tags"]["token_accuracy"]["value"] is not None
+
+
+def test_an_input_without_effect_is_refused(tmp_path):
+    recipe = declared()
+    recipe["inputs"]["size"] = "number"
+    frame = sentences(40).with_columns(size=pl.Series(np.arange(40.0) % 7))
+    with pytest.raises(RecipeError, match="no output is made of tabular"):
+        dw.train(frame, recipe=recipe, out=tmp_path / "model")
 
 
 def test_f1_is_that_of_all_spans_and_types():

@@ -132,6 +132,16 @@ def test_a_text_of_ten_million_characters_is_read_in_part():
     assert ids.shape == (2, state.length)
 
 
+def test_letters_are_those_of_the_very_tokens():
+    part = Text(tokens="char", letters=True, min_count=1)
+    rows = column(["İstanbul", "ab", None, ""])  # one character is two in lower case
+    arrays = part.encode(rows, part.fit(rows))
+    there = arrays["letters"].any(2)
+    assert (there == (arrays["tokens"] != 0)).all()
+    with pytest.raises(ValueError, match="letters are those of words"):
+        Text(tokens="bpe", letters=True)
+
+
 # Batches --------------------------------------------------------------------------------------------------------------------
 
 
@@ -269,12 +279,12 @@ def test_texts_train_export_and_predict_without_torch(tmp_path, encoder):
     fresh = pl.DataFrame({"text": ["a great film", "", None, "坏", "x " * 999]})
     fresh.write_csv(tmp_path / "rows.csv")
     code = (
-        "import sys, deepwright as dw; "
+        "import json, sys, deepwright as dw; "
         f"frame = dw.load({str(tmp_path / 'model')!r}).predict({str(tmp_path / 'rows.csv')!r}); "
-        "assert 'torch' not in sys.modules; print(frame['label'].to_list())"
+        "assert 'torch' not in sys.modules; print(json.dumps(frame['label'].to_list()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert eval(done.stdout)[0] == "good"
+    assert json.loads(done.stdout)[0] == "good"
 
 
 # Pairs ----------------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from deepwright.blocks.targets import known
 from deepwright.datapath import lengths, trimmed
-from deepwright.families import Draw
+from deepwright.families import SEQUENCES, Draw
 
 AugmentPictures = Callable[[Tensor, Draw], Tensor]
 AugmentSounds = Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]]
@@ -106,6 +106,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(next(iter(self.targets.values())))
+
+    @property
+    def sequences(self) -> bool:
+        """Whether any input is a sequence, so that batches differ in length."""
+        return any(key.rpartition(".")[2] in SEQUENCES for key in self.arrays)
 
     def take(self, index: Tensor) -> Batch:
         """Gather the rows at ``index``."""

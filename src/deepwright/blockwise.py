@@ -15,7 +15,6 @@ from torch import Tensor
 
 from deepwright.batches import Batch, Rows, Sampler, as_target, seeded
 from deepwright.datapath import trimmed
-from deepwright.families import SEQUENCES
 from deepwright.store import Stored
 
 BLOCK_BYTES = 1 << 20
@@ -57,7 +56,6 @@ class StoredRows(Rows):
         self._targets = {key: _ArrayFile(stored.file(name)) for key, name in targets.items()}
         self.lengths = None
         """Not known: nobody reads all rows before training."""
-        self._sequences = any(key.rpartition(".")[2] in SEQUENCES for key in inputs)
         self._files = [*self._inputs.values(), *self._targets.values()]
         self._rows = self._files[0].shape[0]
         #: The shapes and types of all inputs and targets, without their values.
@@ -124,7 +122,7 @@ class StoredRows(Rows):
     def _batch(self, values: list[Tensor], weights: Tensor | None) -> Batch:
         inputs = dict(zip(self._inputs, values, strict=False))
         targets = map(as_target, values[len(inputs) :])
-        return Batch(trimmed(inputs) if self._sequences else inputs, dict(zip(self._targets, targets, strict=True)), weights)
+        return Batch(trimmed(inputs) if self.sequences else inputs, dict(zip(self._targets, targets, strict=True)), weights)
 
     def _hold(self, blocks: list[int]) -> None:
         for block in blocks:  # one at a time, so that a batch never waits for a whole window

@@ -220,6 +220,14 @@ def _image(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Not
     raise _wrong_dtype(column, "image", where)
 
 
+def nesting(dtype: pl.DataType) -> tuple[int, pl.DataType]:
+    """Return how many lists a type is nested in, and the type of the innermost values."""
+    depth = 0
+    while isinstance(dtype, pl.List | pl.Array):
+        depth, dtype = depth + 1, dtype.inner  # type: ignore[assignment]
+    return depth, dtype
+
+
 def _sound(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
     del lenient
     if column.dtype in (pl.Binary, pl.String):
@@ -228,9 +236,7 @@ def _sound(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Not
 
 
 def _series(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
-    depth, value = 0, column.dtype
-    while isinstance(value, pl.List | pl.Array):
-        depth, value = depth + 1, value.inner  # type: ignore[assignment]
+    depth, value = nesting(column.dtype)
     if depth in (1, 2) and (value.is_numeric() or value == pl.Null):
         return column.cast(pl.List(pl.Float64) if depth == 1 else pl.List(pl.List(pl.Float64))), None
     if column.dtype != pl.String:

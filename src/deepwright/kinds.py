@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from deepwright.casting import date_formats, parse_dates, tag_sign
+from deepwright.casting import date_formats, nesting, parse_dates, tag_sign
 from deepwright.files import PICTURES, SOUNDS
 from deepwright.media import is_sound
 from deepwright.table import Table
@@ -118,9 +118,7 @@ def _by_dtype(column: pl.Series) -> Kind | None:
 
 def _series(column: pl.Series) -> Kind | None:
     """Tell lists of numbers, or of places that are lists of their channels' numbers, from lists of texts and from pixels."""
-    depth, value = 0, column.dtype
-    while isinstance(value, pl.List | pl.Array):
-        depth, value = depth + 1, value.inner  # type: ignore[assignment]
+    depth, value = nesting(column.dtype)
     if depth not in (1, 2) or not value.is_numeric() or (depth == 2 and value == pl.UInt8):
         return None
     known = column.drop_nulls()

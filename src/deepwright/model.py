@@ -223,7 +223,7 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
     """Return the input that each output of a sequence is made of.
 
     Raises:
-        RecipeError: There is none, or several, or its encoder has no states (E108).
+        RecipeError: There is none, or several, or its encoder has no states (E108); an input has no effect on any output (E106).
     """
     found, problems = {}, []
     for name, feature in recipe.outputs.items():
@@ -246,9 +246,25 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
                 expected="one input whose encoder has states, such as lstm, gru or transformer",
             )
         )
+    unread = [group for group in facts if group not in found.values()]
+    if len(found) == len(recipe.outputs) and unread and not problems:
+        names = ", ".join(unread)
+        problems.append(
+            Problem(
+                "E106",
+                f"no output is made of {names}: every output has a value for each place of {', '.join(set(found.values()))}",
+                where="inputs",
+                fix=f"data: {{drop: [{', '.join(name for group in unread for name in _columns(recipe, group))}]}}",
+            )
+        )
     if problems:
         raise RecipeError.of(problems)
     return found
+
+
+def _columns(recipe: Recipe, group: str) -> list[str]:
+    """Return the inputs of a group."""
+    return [name for name, feature in recipe.inputs.items() if feature.encoder is None] if group == TABULAR else [group]
 
 
 def start_model(model: Model, recipe: Recipe) -> None:

@@ -36,7 +36,7 @@ MOST_LETTERS = 254
 _SYLLABLES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}"
 _WORDS = rf"[{_SYLLABLES}]|[\p{{L}}\p{{M}}\p{{N}}_--[{_SYLLABLES}]]+(?:['’][\p{{L}}]+)?|[^\s\p{{L}}\p{{M}}\p{{N}}_]"
 _LONGEST = 100_000
-"""Characters of one text that are read: what is longer is no text that a person wrote, and would cost minutes."""
+"""Characters of one text that are read; what follows is cut, as what is beyond ``max_length`` tokens is."""
 _LONGEST_TOKEN = 64
 """A longer word is cut: it is a URL, a hash or a mistake, and would bloat the vocabulary."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)

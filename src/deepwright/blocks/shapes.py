@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, ImageFacts, SeriesFacts, SoundFacts, TokensFacts
+from deepwright.families import Facts, ImageFacts
+
+T = TypeVar("T")
 
 Shape = tuple[int, ...]
 """A shape without its batch axis: (C, H, W) is a map, (D,) a vector."""
@@ -121,41 +123,16 @@ def expect_image(encoder: str, facts: Facts) -> ImageFacts:
     )
 
 
-def expect_tokens(encoder: str, facts: Facts) -> TokensFacts:
-    """Return what the encoder may know of its text.
+def expect(encoder: str, facts: Facts, own: T | None, what: str) -> T:
+    """Return ``own``, what the encoder may know of an input of the type ``what``.
 
     Raises:
-        RecipeError: E108, if the input is not a text.
+        RecipeError: E108, if the input is of another type.
     """
-    if facts.tokens is not None:
-        return facts.tokens
-    raise RecipeError("E108", f"{encoder} needs a text", where=facts.name, got=f"a {facts.wire}", expected="an input of type text")
-
-
-def expect_sound(encoder: str, facts: Facts) -> SoundFacts:
-    """Return what the encoder may know of its sound.
-
-    Raises:
-        RecipeError: E108, if the input is not a sound.
-    """
-    if facts.sound is not None:
-        return facts.sound
-    raise RecipeError(
-        "E108", f"{encoder} needs a sound", where=facts.name, got=f"a {facts.wire}", expected="an input of type sound"
-    )
-
-
-def expect_series(encoder: str, facts: Facts) -> SeriesFacts:
-    """Return what the encoder may know of its series.
-
-    Raises:
-        RecipeError: E108, if the input is not a series.
-    """
-    if facts.series is not None:
-        return facts.series
-    raise RecipeError(
-        "E108", f"{encoder} needs a series", where=facts.name, got=f"a {facts.wire}", expected="an input of type series"
-    )
+    if own is not None:
+        return own
+    got, expected = f"a {facts.wire}", f"an input of type {what}"
+    raise RecipeError("E108", f"{encoder} needs a {what}", where=facts.name, got=got, expected=expected)
 
 
 def show(shape: Shape) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from deepwright.blocks.sequencing import PoolName
-from deepwright.blocks.shapes import expect_sound
+from deepwright.blocks.shapes import expect
 from deepwright.families import Encoder, Facts, Wire
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class SoundEncoder(Encoder):
         Raises:
             RecipeError: The input is not a sound (E108).
         """
-        sound = expect_sound(self.type_name(), facts)
+        sound = expect(self.type_name(), facts, facts.sound, "sound")
         from deepwright.blocks.soundmaps import SoundMaps
 
         return SoundMaps(

@@ -31,10 +31,10 @@ class Bag(Encoder):
         Raises:
             RecipeError: The input is not a text (E108).
         """
-        from deepwright.blocks.shapes import expect_tokens
+        from deepwright.blocks.shapes import expect
         from deepwright.blocks.texts import BagEncoder
 
-        return BagEncoder(expect_tokens("bag", facts), self.width, self.dropout)
+        return BagEncoder(expect("bag", facts, facts.tokens, "text"), self.width, self.dropout)
 
     @classmethod
     def example(cls) -> Self:

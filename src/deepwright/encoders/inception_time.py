@@ -39,9 +39,9 @@ class InceptionTime(Encoder):
         """
         from deepwright.blocks.sequences import SequencePipeline, SequencePool, SeriesInput
         from deepwright.blocks.series import InceptionBody
-        from deepwright.blocks.shapes import expect_series
+        from deepwright.blocks.shapes import expect
 
-        entrance = SeriesInput(expect_series("inception_time", facts))
+        entrance = SeriesInput(expect("inception_time", facts, facts.series, "series"))
         body = InceptionBody(entrance.width, self.filters, self.depth, self.kernels, self.bottleneck)
         return SequencePipeline(entrance, body, SequencePool("mean", body.width), body.width, self.dropout)
 

@@ -35,9 +35,9 @@ class Rocket(Encoder):
         """
         from deepwright.blocks.rocket import RocketEncoder
         from deepwright.blocks.sequences import SeriesInput
-        from deepwright.blocks.shapes import expect_series
+        from deepwright.blocks.shapes import expect
 
-        series = expect_series("rocket", facts)
+        series = expect("rocket", facts, facts.series, "series")
         return RocketEncoder(SeriesInput(series), series, self.features, self.seed)
 
     @classmethod

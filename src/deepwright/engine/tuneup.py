@@ -207,7 +207,7 @@ def _prefetch(chosen: Candidate, training: Training, task: Task) -> Iterator[Cho
 def _compilation(chosen: Candidate, training: Training, task: Task) -> Iterator[Choice]:
     best = chosen.choice
     # Of sequences every length would be compiled anew.
-    if training.compile == "auto" and task.feed.rows.lengths is None:
+    if training.compile == "auto" and not task.feed.rows.sequences:
         yield replace(best, compile=True)
 
 
@@ -225,7 +225,7 @@ def apply(task: Task, choice: Choice) -> None:
     if task.feed.rows.device.type == "cpu":
         torch.set_num_threads(choice.threads)
     set_layout(task.model, choice.layout)
-    task.forward = _compiled(task.model, fixed=task.feed.rows.lengths is None) if choice.compile else task.model
+    task.forward = _compiled(task.model, fixed=not task.feed.rows.sequences) if choice.compile else task.model
 
 
 def _compiled(model: nn.Module, *, fixed: bool) -> Callable[[Mapping[str, Tensor]], dict[str, Raw]]:

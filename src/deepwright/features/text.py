@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deepwright import words
 from deepwright.encoding import no_values
@@ -70,9 +70,16 @@ class Text(Feature):
     ngrams: int = Field(1, ge=1, le=5)
     """Runs of up to so many tokens are inputs, too, for the encoder ``bag``."""
     letters: bool = False
-    """Whether the characters of each token are inputs, too, which tell what an unknown word is like; for networks over words."""
+    """Whether the characters of each token are inputs, too, which tell what an unknown word is like; not for subwords. They are in
+    lower case if ``lower`` is true."""
     buckets: int = Field(2**18, ge=1, le=2**24)
     """The ids that those runs are hashed to."""
+
+    @model_validator(mode="after")
+    def _letters_of_words(self) -> Self:
+        if self.letters and self.tokens not in ("word", "char"):
+            raise ValueError(f"letters are those of words, and tokens is {self.tokens}")
+        return self
 
     def fit(self, column: pl.Series) -> TextState:
         """Learn the vocabulary and the length.
@@ -86,10 +93,10 @@ class Text(Feature):
         given = known.dtype == pl.List(pl.String)
         letters: tuple[str, ...] = ()
         if self.letters:
-            characters = words.split_characters(self._split(known, lower=False).explode().drop_nulls())
+            characters = words.split_characters(self._split(known).explode().drop_nulls())
             letters = words.vocabulary(characters, size=words.MOST_LETTERS, min_count=1)
         if given or self.tokens in ("word", "char"):
-            pieces = self._split(known, lower=self.lower)
+            pieces = self._split(known)
             tokens, tokenizer = words.vocabulary(pieces, size=self.max_size, min_count=self.min_count), ""
             flat, counts = words.look_up(pieces, words.index_of(tokens))
         else:
@@ -114,11 +121,11 @@ class Text(Feature):
             tokenizer=tokenizer,
         )
 
-    def _split(self, column: pl.Series, *, lower: bool) -> pl.Series:
+    def _split(self, column: pl.Series) -> pl.Series:
         """Return the tokens of each text, List(String)."""
         if column.dtype == pl.List(pl.String):
-            return words.normalized_tokens(column, lower=lower)
-        texts = words.normalized(column, lower=lower)
+            return words.normalized_tokens(column, lower=self.lower)
+        texts = words.normalized(column, lower=self.lower)
         return words.split_characters(texts) if self.tokens == "char" else words.split_words(texts)
 
     def encode(self, column: pl.Series, state: TextState) -> dict[str, NDArray[np.generic]]:
@@ -132,20 +139,20 @@ class Text(Feature):
             texts = words.normalized(column, lower=self.lower)
             flat, counts = words.split_subwords(state.tokenizer, texts.fill_null("").to_list())
         else:
-            flat, counts = words.look_up(self._split(column, lower=self.lower), state.index)
+            pieces = self._split(column)
+            flat, counts = words.look_up(pieces, state.index)
         arrays: dict[str, NDArray[np.generic]] = {"tokens": words.padded(flat, counts, state.length, keep)}
         if self.ngrams > 1:
             arrays["grams"] = words.grams(arrays["tokens"].astype(np.int32), self.ngrams, self.buckets)
         if self.letters:
-            arrays["letters"] = self._letters(column, state, counts, keep)
+            arrays["letters"] = self._letters(pieces, state, keep)
         return arrays
 
-    def _letters(self, column: pl.Series, state: TextState, counts: NDArray[np.int64], keep: words.Keep) -> NDArray[np.uint8]:
-        """Return the characters of each token, (B, T, 16)."""
-        pieces = self._split(column, lower=False)
+    def _letters(self, pieces: pl.Series, state: TextState, keep: words.Keep) -> NDArray[np.uint8]:
+        """Return the characters of each token of List(String), (B, T, 16)."""
         distinct = pieces.explode().drop_nulls().unique(maintain_order=True)
         index = pl.DataFrame({"token": distinct, "id": pl.Series(np.arange(1, len(distinct) + 1), dtype=pl.Int32)})
-        flat, _ = words.look_up(pieces, index)
+        flat, counts = words.look_up(pieces, index)
         table = np.concatenate([np.zeros((1, words.LETTERS), np.uint8), words.letter_table(distinct, state.letters)])
         found: NDArray[np.uint8] = table[words.padded(flat, counts, state.length, keep)]
         return found
