@@ -4,7 +4,8 @@
     python bench/engine.py --table       write docs/benchmarks.md again from bench/results/engine.json
 
 Each contender runs in a process of its own, in turns, in every round; the figures are medians over the rounds. A contender whose
-package is not installed is left out, and the page says so. Run it on a machine that does nothing else.
+package is not installed is left out, and the page says so. Tasks that FILE.json holds and that are not run stay as they are. Run it
+on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {key: median(runs, key) for key in keys} | {"versions": runs[0]["versions"], "notes": runs[-1]["notes"], "runs": runs}
 
 
-def measure(task: str, chosen: list[str], options: Any) -> dict[str, Any]:
-    """Run every contender in every round, in an order that moves on from round to round."""
+def measure(task: str, chosen: list[str], missing: list[str], options: Any) -> dict[str, Any]:
+    """Run every contender in every round, in an order that moves on from round to round; tell which others are not installed."""
     more = [f"--{key}={value}" for key in ("epochs", "rows") if (value := getattr(options, key)) is not None]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     failed: list[str] = []
@@ -100,6 +101,8 @@ def measure(task: str, chosen: list[str], options: Any) -> dict[str, Any]:
                     flush=True,
                 )
     return {
+        "machine": machine(),
+        "missing": [CONTENDERS[name][0] for name in missing],
         "rounds": options.rounds,
         "epochs": options.epochs or TASKS[task].epochs,
         "rows": (options.rows or TASKS[task].rows) // TASKS[task].batch * TASKS[task].batch,
@@ -133,26 +136,16 @@ def unlike(contenders: dict[str, Any]) -> dict[str, list[str]]:
 
 def page(results: dict[str, Any]) -> str:
     """Return docs/benchmarks.md."""
-    where = results["machine"]
-    found = [each["versions"] for task in results["tasks"].values() for each in task["contenders"].values()]
-    versions = sorted({name: version for each in found for name, version in each.items()}.items())
     lines = [
         "# Benchmarks",
         "",
         "Written by `python bench/engine.py`; not to be edited. `make bench DATA=FOLDER` measures again, and",
         "[bench/README.md](../bench/README.md) tells how each figure is taken.",
         "",
-        f"Machine: {where['cpu']} (family/model {where['family']}), {where['cores']} cores, {', '.join(where['flags'])}; "
-        f"{where['memory_gib']} GiB; {where['system']}; Python {where['python']}.",
-        "",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions) + ".",
-        "",
         "Rates are training samples a second, medians over the rounds: *epochs 2…n* from the end of the first epoch to that of the",
         "last; *whole fit* with setting up, the first epoch and Deepwright's tune-up. No contender validates, but that of note ¹.",
         "*× theirs* is Deepwright's rate divided by theirs. Memory is the peak of the process itself, torch and the data in it.",
     ]
-    if results["missing"]:
-        lines += ["", f"Not installed, and left out: {', '.join(results['missing'])}."]
     for name, found in results["tasks"].items():
         lines += ["", *section(TASKS[name], found)]
     if any("autogluon" in found["contenders"] for found in results["tasks"].values()):
@@ -181,8 +174,16 @@ def section(task: Task, found: dict[str, Any]) -> list[str]:
     words = {"plain": "plain PyTorch", "peers": "the best peer", "hand_tuned": "the hand-tuned loop"}
     goals = [f"{value:.2f}× {words[key]} (goal {task.wanted.get(key, '–')})" for key, value in rates(contenders).items()]
     chosen = {key: value for key, value in ours["notes"]["chosen"].items() if value is not None}
+    where = found["machine"]
+    versions = sorted({name: version for each in contenders.values() for name, version in each["versions"].items()}.items())
     return [
         f"## {task.title[0].upper()}{task.title[1:]}",
+        "",
+        f"{where['cpu']} (family/model {where['family']}), {where['cores']} cores, {', '.join(where['flags'])}; "
+        f"{where['memory_gib']} GiB; {where['system']}; Python {where['python']}; "
+        + ", ".join(f"{name} {version}" for name, version in versions)
+        + ".",
+        *([f"Not installed, and left out: {', '.join(found['missing'])}."] if found["missing"] else []),
         "",
         f"{found['rows']:,} rows, {found['epochs']} epochs, batch {task.batch}, {task.optimizer['type']}, {found['rounds']} rounds."
         + (f" Failed: {', '.join(found['failed'])}." if found["failed"] else ""),
@@ -209,14 +210,13 @@ def main() -> None:
     options = parser.parse_args()
     wanted = list(dict.fromkeys(["deepwright", *(options.only or CONTENDERS)]))
     there = [name for name in wanted if find_spec(CONTENDERS[name][1])]
-    results: dict[str, Any] = {
-        "machine": machine(),
-        "missing": [CONTENDERS[name][0] for name in wanted if name not in there],
-        "tasks": {},
-    }
+    missing = [name for name in wanted if name not in there]
+    before = options.out is not None and options.out.exists()
+    results: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if before else {"tasks": {}}
     for task in options.names or TASKS:
         chosen = [name for name in there if task in OWN_MODEL.get(name, (task,))]
-        results["tasks"][task] = measure(task, chosen, options)
+        found = results["tasks"] | {task: measure(task, chosen, missing, options)}
+        results["tasks"] = {name: found[name] for name in TASKS if name in found}
         print("\n".join(["", *section(TASKS[task], results["tasks"][task]), ""]), flush=True)
         write(options.out, results)  # after each task, so that a run that is stopped leaves what it has
     if options.out is not None and options.out.resolve() == RESULTS:

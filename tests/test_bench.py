@@ -45,8 +45,8 @@ def test_a_contender_with_another_network_or_another_result_is_marked(bench):
 def test_the_page_holds_rates_ratios_and_marks(bench):
     engine = bench[0]
     contenders = {"deepwright": RUN, "plain": {**RUN, "rate": 40.0}, "keras": {**RUN, "parameters": 11.0, "rate": 80.0}}
-    task = {"rounds": 3, "epochs": 2, "rows": 128, "failed": ["skorch"], "contenders": contenders}
-    page = engine.page({"machine": engine.machine(), "missing": ["fastai"], "tasks": {"mlp": task}})
+    task = {"machine": engine.machine(), "missing": ["fastai"], "rounds": 3, "epochs": 2, "rows": 128, "failed": ["skorch"]}
+    page = engine.page({"tasks": {"mlp": task | {"contenders": contenders}}})
     assert "| PyTorch, DataLoader | 40 | 2.50 |" in page
     assert "Keras 3 (torch) (differs: parameters)" in page
     assert "left out: fastai" in page
@@ -109,20 +109,36 @@ def test_a_contender_that_fails_does_not_stop_the_others(bench, monkeypatch, tmp
 
     monkeypatch.setattr(engine, "run", run)
     options = SimpleNamespace(data=tmp_path, rounds=2, epochs=2, rows=256, settings=[])
-    found = engine.measure("mlp", ["deepwright", "keras", "plain"], options)
+    found = engine.measure("mlp", ["deepwright", "keras", "plain"], ["fastai"], options)
+    assert found["missing"] == ["fastai"]
     assert found["failed"] == ["Keras 3 (torch)"]
     assert [len(each["runs"]) for each in found["contenders"].values()] == [2, 2]
 
 
 def test_the_page_is_written_again_without_data(bench, monkeypatch, tmp_path):
     engine = bench[0]
-    results = {"machine": engine.machine(), "missing": [], "tasks": {}}
+    results = {"tasks": {}}
     (tmp_path / "engine.json").write_text(json.dumps(results))
     monkeypatch.setattr(engine, "RESULTS", tmp_path / "engine.json")
     monkeypatch.setattr(engine, "PAGE", tmp_path / "page.md")
     monkeypatch.setattr(sys, "argv", ["engine.py", "--table"])
     engine.main()
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == engine.page(results)
+
+
+def test_tasks_that_are_not_run_stay_in_the_file(bench, monkeypatch, tmp_path):
+    engine = bench[0]
+    monkeypatch.setattr(engine, "run", lambda *_: RUN)
+    monkeypatch.setattr(engine, "encode", lambda *_: None)
+    out = tmp_path / "out.json"
+    for task, rounds in (("toy", 1), ("mlp", 1), ("toy", 2)):
+        words = ["engine.py", str(tmp_path), task, "--only", "plain", "--rounds", str(rounds), "--out", str(out)]
+        monkeypatch.setattr(sys, "argv", words)
+        engine.main()
+    found = json.loads(out.read_text())["tasks"]
+    assert list(found) == ["mlp", "toy"]
+    assert [each["rounds"] for each in found.values()] == [1, 2]
+    assert all(each["machine"] == engine.machine() for each in found.values())
 
 
 @pytest.mark.slow
