@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("files",),
     ("text", "layout", "remote", "folders"),
     ("delimited", "encoding", "expressions", "kinds", "words", "tagging"),
+    ("textscores",),
     ("derive", "clean"),
     ("split", "selection", "negatives"),
     ("metrics",),

@@ -29,6 +29,9 @@ Arrays = dict[str, NDArray[np.generic]]
 TABULAR = "tabular"
 """The group of all single-valued columns, which share one encoder."""
 
+LIKELIHOOD = "likelihood"
+"""What :meth:`DataPath.decided` adds to an output that is a text, as ``OUTPUT.likelihood``, if its head tells it."""
+
 AT_ONCE = 1 << 16
 """Places of sequences, padding included, that a network gets at once: what flows through it must fit in memory."""
 PIXELS_AT_ONCE = 1 << 22
@@ -66,7 +69,7 @@ class DataPath:
         for name, feature in {**recipe.inputs, **recipe.outputs}.items():
             if feature.same_as is not None:
                 continue
-            twins = [other for other, each in recipe.inputs.items() if each.same_as == name]
+            twins = [other for other, each in {**recipe.inputs, **recipe.outputs}.items() if each.same_as == name]
             try:
                 learnt[name] = feature.fit(pl.concat([ready.frame[name], *(ready.frame[twin].alias(name) for twin in twins)]))
             except DeepwrightError as error:
@@ -156,7 +159,7 @@ class DataPath:
             output, target = outputs[name], targets[name]
             feature, state = self.recipe.outputs[name], self.outputs[name]
             if facts.kind in COUNTED:
-                output = feature.counts(output, target, state)
+                output = feature.counts(output, target, state, outputs.get(f"{name}.{LIKELIHOOD}"))
                 target = np.where(np.isnan(output).any(1), -1, 0)
                 output = np.nan_to_num(output)
             if facts.kind == "number":
@@ -306,7 +309,7 @@ def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
     given = [key for key in recipe.inputs if frame[key].dtype == pl.List(pl.String) and recipe.inputs[key].dtype == "words"]
     for label, feature in recipe.outputs.items():
         of = feature.of or (given[0] if len(given) == 1 else None)
-        if feature.dtype != "words" or of not in given or frame[label].dtype != pl.List(pl.String):
+        if feature.can_input or feature.dtype != "words" or of not in given or frame[label].dtype != pl.List(pl.String):
             continue
         wrong = (frame[label].list.len() != frame[of].list.len()).fill_null(False).arg_true()
         if len(wrong):

@@ -94,13 +94,15 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
             got="; ".join(note.text for note in notes),
             fix=f"inputs: {{{first}: number}}",
         )
-    inputs = _shared(inputs)
+    written = any(feature.type_name() == "text" for feature in recipe.outputs.values())
+    inputs = _shared(_written(inputs, written=written))
+    outputs = _outputs_shared(inputs, _written(recipe.outputs, written=written))
     drop = [*recipe.data.drop, *(note.column for note in notes if note.column)]
     data = recipe.data.model_copy(update={"drop": drop, "columns": "declared"})
     # In the order of the table, whatever was declared: the same data give the same network.
     order = {name: index for index, name in enumerate(table.columns)}
     inputs = dict(sorted(inputs.items(), key=lambda item: order.get(item[0], len(order))))
-    return recipe.replace(data=data, inputs=inputs), tuple(notes), whys
+    return recipe.replace(data=data, inputs=inputs, outputs=outputs), tuple(notes), whys
 
 
 def _beside_labels(recipe: Recipe, table: Table, name: str) -> Kind | None:
@@ -203,7 +205,9 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     inputs = _shared(inputs)
     _check_augmentations(inputs)
     outputs = {
-        name: feature if feature.head else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
+        name: feature
+        if feature.head or kinds[name] not in HEADS
+        else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
         for name, feature in recipe.outputs.items()
     }
     twins = any(feature.same_as is not None and feature.encoder is not None for feature in inputs.values())
@@ -242,6 +246,27 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
             for name, feature in outputs.items()
         }
     return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
+
+
+def _outputs_shared(inputs: Mapping[str, Feature], outputs: Mapping[str, Feature]) -> dict[str, Feature]:
+    """Give outputs that are the ``same_as`` inputs all of their options but those of outputs."""
+    own = ("head", "loss", "of", "weight", "same_as", "encoder")
+    all_of = _shared({**inputs, **outputs})
+    return {
+        name: all_of[name].model_copy(update={key: getattr(feature, key) for key in own}) if feature.same_as else feature
+        for name, feature in outputs.items()
+    }
+
+
+def _written(features: Mapping[str, Feature], *, written: bool) -> dict[str, Feature]:
+    """Keep the case and the letters of texts, unless declared otherwise, where a text is an output."""
+    kept = {"lower": False, "form": "NFC"}
+    return {
+        name: feature.model_copy(update={key: value for key, value in kept.items() if getattr(feature, key) is None})
+        if written and feature.type_name() == "text"
+        else feature
+        for name, feature in features.items()
+    }
 
 
 def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:

@@ -43,10 +43,11 @@ String, or List(String) where the tokens of a text are given."""
 SEQUENCES = ("tokens", "grams", "letters", "series", "sound")
 """The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end."""
 
-TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels"]
-"""What an output is; it decides the head, the loss, the metrics and the pictures of the report. ``labels`` are one a token."""
+TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text"]
+"""What an output is; it decides the head, the loss, the metrics and the pictures of the report. ``labels`` are one a token, a
+``text`` is as long as its head makes it."""
 
-COUNTED = frozenset({"labels"})
+COUNTED = frozenset({"labels", "text"})
 """The kinds whose metrics are ratios of sums over rows: see :meth:`Feature.counts`."""
 
 Shape = Literal["vector", "sequence"]
@@ -223,6 +224,7 @@ class TargetFacts:
         rows: The training rows with a known target.
         center: A number's value that the network predicts as 0.
         scale: A number's distance that the network predicts as 1.
+        tokens: A text's: its tokens; 0, which no token of a text has, is free for a head to mean an end or a blank by it.
     """
 
     name: str
@@ -232,6 +234,7 @@ class TargetFacts:
     rows: int = 0
     center: float = 0.0
     scale: float = 1.0
+    tokens: TokensFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -421,8 +424,8 @@ class Feature(Part):
     encoder: Encoder | None = None
     """Inputs only: an encoder of this input's own; without it, columns share the recipe's ``tabular`` encoder."""
     same_as: str | None = None
-    """Inputs only: another input of this type, with which this one shares what is learnt, all options, and the encoder
-    with its weights, as two texts do that are compared."""
+    """Another input of this type, with which this one shares what is learnt and all options; inputs share the encoder with its
+    weights, too, as two texts do that are compared, and an output that is a text has the vocabulary of the input."""
     head: Head | None = None
     """Outputs only: the head; the type's usual one by default."""
     loss: Loss | None = None
@@ -455,17 +458,21 @@ class Feature(Part):
             number: float32 (B,), ``(value - center) / scale``, NaN if missing;
             binary, multiclass, ordinal: int32 (B,) class index, -1 if missing or unseen;
             multilabel: float32 (B, classes) of 0 and 1, NaN rows if missing;
-            labels: int32 (B, T) class index, -1 behind a row's end, -1 throughout if missing, and where unseen.
+            labels: int32 (B, T) class index, -1 behind a row's end, -1 throughout if missing, and where unseen;
+            text: int32 (B, U) the ids of its tokens, 1 where unknown, -1 behind its end, and throughout if it is missing or empty.
         """
         raise NotImplementedError
 
-    def counts(self, outputs: NDArray[Any], target: NDArray[Any], state: Any) -> NDArray[np.float64]:
+    def counts(
+        self, outputs: NDArray[Any], target: NDArray[Any], state: Any, likelihood: NDArray[Any] | None = None
+    ) -> NDArray[np.float64]:
         """Return what the metrics of a counted kind add up, (B, S), NaN rows where the target is missing.
 
         Args:
             outputs: The values as :meth:`Head.search` returned them.
             target: As :meth:`target` returned it.
             state: The learnt state.
+            likelihood: Texts only: (B, 2) -log p of the target and its tokens, if the head tells it.
         """
         raise NotImplementedError
 

@@ -474,7 +474,7 @@ def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
     for name, feature in recipe.outputs.items():
         if feature.encoder is not None:
             yield Problem("E106", f"encoder belongs to an input, and {name} is an output", f"{where}: outputs.{name}.encoder")
-        if feature.same_as is not None:
+        if feature.same_as is not None and not feature.can_input:
             yield Problem("E106", f"same_as belongs to an input, and {name} is an output", f"{where}: outputs.{name}.same_as")
         if not feature.can_output:
             yield Problem("E106", f"the type {feature.type_name()} cannot be an output", f"{where}: outputs.{name}")

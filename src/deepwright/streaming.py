@@ -111,10 +111,17 @@ def _check_streamable(recipe: Recipe, held: Table | None) -> None:
     if recipe.data.select is not None:
         fix = "choose the columns once, on fewer rows with data: {stream: false}, and write the inputs into the recipe"
         problems.append(Problem("E241", "choosing columns looks at all of them together", "data.select", fix=fix))
-    for name, feature in recipe.inputs.items():
+    for name, feature in {**recipe.inputs, **recipe.outputs}.items():
         if feature.same_as is not None:
             fix = "data: {stream: false}"
-            problems.append(Problem("E241", "columns that are read one by one cannot be shared", f"inputs.{name}.same_as", fix=fix))
+            problems.append(
+                Problem(
+                    "E241",
+                    "columns that are read one by one cannot be shared",
+                    f"{'inputs' if name in recipe.inputs else 'outputs'}.{name}.same_as",
+                    fix=fix,
+                )
+            )
     if recipe.training.balance == "resample":
         fix = "training: {balance: weights}"
         problems.append(Problem("E241", "rows that are read in blocks cannot be drawn", "training.balance", "resample", fix=fix))

@@ -22,6 +22,7 @@ from deepwright.errors import need
 Ids = NDArray[np.int32]
 Splitter = Literal["word", "char", "bpe", "wordpiece", "unigram"]
 Keep = Literal["start", "end", "both"]
+Form = Literal["NFKC", "NFC"]
 
 PADDING, UNKNOWN = 0, 1
 """The ids of what stands behind a text's end, and of a token that training did not see often enough."""
@@ -42,9 +43,12 @@ _LONGEST_TOKEN = 64
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-def normalized(texts: pl.Series, *, lower: bool) -> pl.Series:
-    """Return texts in Unicode's composed compatibility form (NFKC, UAX #15): ``Ａ`` is A, ``ﬁ`` is fi; on demand in lower case."""
-    texts = texts.str.slice(0, _LONGEST).str.normalize("NFKC")
+def normalized(texts: pl.Series, *, lower: bool, form: Form = "NFKC") -> pl.Series:
+    """Return texts in a composed form of Unicode (UAX #15), on demand in lower case.
+
+    NFKC is the compatibility form, whose ``Ａ`` is A and ``ﬁ`` is fi; NFC leaves them as they are.
+    """
+    texts = texts.str.slice(0, _LONGEST).str.normalize(form)
     return texts.str.to_lowercase() if lower else texts
 
 
@@ -58,9 +62,9 @@ def split_characters(texts: pl.Series) -> pl.Series:
     return texts.str.replace_all(r"\s+", " ").str.strip_chars().str.split("").list.eval(pl.element().filter(pl.element() != ""))
 
 
-def normalized_tokens(pieces: pl.Series, *, lower: bool) -> pl.Series:
+def normalized_tokens(pieces: pl.Series, *, lower: bool, form: Form = "NFKC") -> pl.Series:
     """Return given tokens, List(String), in the form of :func:`normalized`; a missing one is an unknown one."""
-    token = pl.element().fill_null("").str.slice(0, _LONGEST_TOKEN).str.normalize("NFKC")
+    token = pl.element().fill_null("").str.slice(0, _LONGEST_TOKEN).str.normalize(form)
     return pieces.list.eval(token.str.to_lowercase() if lower else token)
 
 
@@ -168,6 +172,51 @@ def _mixed(code: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return code ^ (code >> np.uint64(31))
 
 
+# From tokens to a text ----------------------------------------------------------------------------------------------------
+
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+"""What an unknown token is written as."""
+_CLOSING = r"^[,.;:!?%)\]}…»”’。，、；：！？）】》」』]$"
+_OPENING = r"^[(\[{«“‘¿¡#$（【《「『]$"
+_TIGHT = r"^[-/@_·]$"
+
+
+def joined_words(flat: Ids, counts: NDArray[np.int64], tokens: Sequence[str]) -> list[str]:
+    """Return texts of words and signs with blanks where they are usually written, so that they are split into the same tokens.
+
+    Args:
+        flat: The ids of all texts, one behind the other.
+        counts: The tokens of each (B,).
+        tokens: The known tokens, whose ids begin at 2.
+    """
+    names = pl.Series(["", UNREADABLE, *tokens], dtype=pl.String)
+
+    def told(pattern: str) -> NDArray[np.bool_]:
+        return np.asarray(names.str.contains(pattern).to_numpy(), bool)[flat]
+
+    closing, opening, tight = told(_CLOSING), told(_OPENING), told(_TIGHT)
+    syllable, digits, point, quote = told(rf"^[{_SYLLABLES}]"), told(r"^\p{N}+$"), told(r"^[.,:]$"), told(r'^"$')
+    first = np.zeros(len(flat), bool)
+    starts = (np.cumsum(counts) - counts)[counts > 0]
+    first[starts] = True
+    # The first, third … quotation mark of a text opens.
+    before: NDArray[np.int64] = np.cumsum(quote) - quote
+    odd = (before - np.repeat(before[starts], counts[counts > 0])) % 2 == 1 if len(flat) else quote
+    opening, closing = opening | (quote & ~odd), closing | (quote & odd)
+    left = {name: np.roll(each, 1) for name, each in (("open", opening), ("tight", tight), ("syllable", syllable))}
+    inner = np.roll(point, 1) & digits & np.roll(digits, 2) & ~np.roll(first, 1)
+    close = first | closing | tight | left["open"] | left["tight"] | inner | syllable | left["syllable"]
+    pieces = np.where(close, "", " ").astype(object) + names.gather(flat.astype(np.int64)).to_numpy().astype(object)
+    ends = np.cumsum(counts)
+    return ["".join(pieces[end - size : end]) for end, size in zip(ends.tolist(), counts.tolist(), strict=True)]
+
+
+def joined_characters(flat: Ids, counts: NDArray[np.int64], tokens: Sequence[str]) -> list[str]:
+    """Return texts of characters."""
+    names = np.array(["", UNREADABLE, *tokens], object)[flat]
+    return ["".join(names[end - size : end]) for end, size in zip(np.cumsum(counts).tolist(), counts.tolist(), strict=True)]
+
+
 # Subwords, by the tokenizers library --------------------------------------------------------------------------------------
 
 
@@ -240,3 +289,10 @@ def split_subwords(tokenizer: str, texts: Sequence[str]) -> tuple[Ids, NDArray[n
     ids = [each.ids for each in encodings]
     counts = np.array([len(each) for each in ids], np.int64)
     return np.fromiter((i for each in ids for i in each), np.int32, int(counts.sum())), counts
+
+
+def joined_subwords(tokenizer: str, flat: Ids, counts: NDArray[np.int64]) -> list[str]:
+    """Return the texts that subwords are pieces of."""
+    ids = np.split(flat, np.cumsum(counts)[:-1])
+    texts: list[str] = subwords(tokenizer).decode_batch([each.tolist() for each in ids], skip_special_tokens=False)
+    return [text.replace(SPECIAL[UNKNOWN], UNREADABLE).removeprefix(" ") for text in texts]

@@ -55,8 +55,11 @@ class Labels(Feature):
         """Return the labels."""
         return TargetFacts(name, "labels", state.values, state.counts)
 
-    def counts(self, outputs: NDArray[Any], target: NDArray[Any], state: LabelsState) -> NDArray[np.float64]:
+    def counts(
+        self, outputs: NDArray[Any], target: NDArray[Any], state: LabelsState, likelihood: NDArray[Any] | None = None
+    ) -> NDArray[np.float64]:
         """Return the counts of :func:`deepwright.tagging.counts`."""
+        del likelihood
         return counts(outputs, target, state.values)
 
     def decode(self, name: str, outputs: NDArray[Any], state: LabelsState) -> pl.DataFrame:

@@ -10,14 +10,16 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from deepwright import words
+from deepwright import textscores, words
 from deepwright.encoding import no_values
-from deepwright.families import Dtype, Facts, Feature, State, TokensFacts
+from deepwright.families import Dtype, Facts, Feature, State, TargetFacts, TokensFacts
 
 _MOST = 512
 """The most tokens of a text unless the recipe says otherwise."""
 _COVERED = 0.995
 """The share of the training texts that stay whole, up to :data:`_MOST` tokens."""
+_JUDGED = 2
+"""Texts that are outputs are cut at so many times the length only: what is found is compared with the whole."""
 
 
 class TextState(State):
@@ -48,6 +50,8 @@ class Text(Feature):
     Texts are brought to Unicode's form NFKC first. Tokens that training saw fewer than ``min_count`` times share one id; a missing
     and an empty text are the same: no token at all. Chinese and other scripts that put no blanks between words are split into
     characters by ``word`` already. A column of lists holds texts whose tokens are given; of longer ones the start stays.
+
+    As an output it is a text that is written: a translation, a title, what was said. An empty text counts as a missing one there.
     """
 
     dtype: ClassVar[Dtype] = "words"
@@ -57,8 +61,11 @@ class Text(Feature):
     tokens: words.Splitter = "word"
     """What a text is split into: words and signs, characters, or subwords learnt from the training texts (byte-level BPE, WordPiece
     or unigram; extra ``text``), of which texts are made whatever words they hold."""
-    lower: bool = True
-    """Whether upper and lower case are the same."""
+    lower: bool | None = None
+    """Whether upper and lower case are the same; by default they are, unless a text is an output of the recipe."""
+    form: words.Form | None = None
+    """Unicode's form (UAX #15): ``NFKC`` makes full-width letters and ligatures plain ones, ``NFC`` does not; by default NFKC,
+    unless a text is an output of the recipe."""
     max_size: int = Field(50_000, ge=1)
     """The most tokens that are known; the most frequent stay. Subwords: the size of the vocabulary, 8,000 being usual."""
     min_count: int = Field(2, ge=1)
@@ -100,7 +107,7 @@ class Text(Feature):
             tokens, tokenizer = words.vocabulary(pieces, size=self.max_size, min_count=self.min_count), ""
             flat, counts = words.look_up(pieces, words.index_of(tokens))
         else:
-            texts = words.normalized(known, lower=self.lower)
+            texts = self._plain(known)
             tokenizer = words.train_subwords(texts.to_list(), self.tokens, self.max_size, self.min_count)
             table = words.subwords(tokenizer).get_vocab()
             tokens = tuple(sorted(table, key=lambda token: table[token])[len(words.SPECIAL) :])
@@ -121,11 +128,15 @@ class Text(Feature):
             tokenizer=tokenizer,
         )
 
+    def _plain(self, column: pl.Series) -> pl.Series:
+        """Return texts in the form and case of this feature."""
+        return words.normalized(column, lower=self.lower is not False, form=self.form or "NFKC")
+
     def _split(self, column: pl.Series) -> pl.Series:
         """Return the tokens of each text, List(String)."""
         if column.dtype == pl.List(pl.String):
-            return words.normalized_tokens(column, lower=self.lower)
-        texts = words.normalized(column, lower=self.lower)
+            return words.normalized_tokens(column, lower=self.lower is not False, form=self.form or "NFKC")
+        texts = self._plain(column)
         return words.split_characters(texts) if self.tokens == "char" else words.split_words(texts)
 
     def encode(self, column: pl.Series, state: TextState) -> dict[str, NDArray[np.generic]]:
@@ -136,8 +147,7 @@ class Text(Feature):
         """
         keep: words.Keep = "start" if column.dtype == pl.List(pl.String) else self.keep
         if state.tokenizer and column.dtype == pl.String:
-            texts = words.normalized(column, lower=self.lower)
-            flat, counts = words.split_subwords(state.tokenizer, texts.fill_null("").to_list())
+            flat, counts = words.split_subwords(state.tokenizer, self._plain(column).fill_null("").to_list())
         else:
             pieces = self._split(column)
             flat, counts = words.look_up(pieces, state.index)
@@ -164,6 +174,57 @@ class Text(Feature):
         gram_idf = words.idf_of(state.gram_idf) if grams else ()
         letters = len(words.SPECIAL) + len(state.letters) if self.letters else 0
         return Facts(name, tokens=TokensFacts(vocabulary, state.length, grams, idf, gram_idf, letters))
+
+    def target(self, column: pl.Series, state: TextState) -> NDArray[np.int32]:
+        """Return the ids of each text's tokens (B, U), 1 where unknown, -1 behind its end, and throughout if missing or empty.
+
+        U is that of the longest, at most twice the length that was learnt.
+
+        Raises:
+            MissingExtra: The library of subwords is not installed (E601).
+        """
+        if state.tokenizer and column.dtype == pl.String:
+            flat, counts = words.split_subwords(state.tokenizer, self._plain(column).fill_null("").to_list())
+        else:
+            flat, counts = words.look_up(self._split(column), state.index)
+        width = max(1, min(_JUDGED * state.length, int(counts.max(initial=0))))
+        ids = words.padded(flat, counts, width)
+        return np.where(ids == words.PADDING, np.int32(-1), ids)
+
+    def target_facts(self, name: str, state: TextState) -> TargetFacts:
+        """Return the tokens."""
+        return TargetFacts(name, "text", tokens=self.facts(name, state).tokens)
+
+    def counts(
+        self, outputs: NDArray[Any], target: NDArray[Any], state: TextState, likelihood: NDArray[Any] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the counts of :func:`deepwright.textscores.counts`.
+
+        Args:
+            outputs: (B, T) the ids that were found, -1 behind their end; (B, 0) if none were sought.
+            target: (B, U) the true ids.
+            state: The learnt state.
+            likelihood: (B, 2) -log p of the target and its tokens, if the head tells it.
+        """
+        true = self.decode("", target, state).to_series()
+        found = self.decode("", outputs, state).to_series() if outputs.shape[1] else None
+        return textscores.counts(found, true, np.asarray((target >= 0).any(1)), likelihood)
+
+    def decode(self, name: str, outputs: NDArray[Any], state: TextState) -> pl.DataFrame:
+        """Return the text of each row as String.
+
+        Args:
+            name: The output's name.
+            outputs: (B, T) the ids of its tokens, -1 behind their end; an unknown one becomes ``�``.
+            state: The learnt state.
+        """
+        there = outputs > words.PADDING
+        flat, counts = outputs[there].astype(np.int32), there.sum(1).astype(np.int64)
+        if state.tokenizer:
+            texts = words.joined_subwords(state.tokenizer, flat, counts) if len(outputs) else []
+        else:
+            texts = (words.joined_characters if self.tokens == "char" else words.joined_words)(flat, counts, state.tokens)
+        return pl.DataFrame({name: pl.Series(texts, dtype=pl.String)})
 
     @classmethod
     def columns(cls) -> dict[str, list[Any]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from deepwright.metrics.rows import BINS, Floats, Ints, Rows
 from deepwright.parts import Spec
+from deepwright.textscores import columns
 
 CURVE_POINTS = 200
 """The most points of a curve."""
@@ -239,6 +240,11 @@ def worst(rows: Rows, size: int) -> tuple[int, ...]:
         badness, wrong = np.abs(rows.error), rows.error != 0
     elif rows.kind == "labels":
         badness = rows.outputs[:, 1] - rows.outputs[:, 0]
+        wrong = badness > 0
+    elif rows.kind == "text":
+        lost, tokens = rows.outputs[:, columns("likelihood")].T
+        edits, wanted = rows.outputs[:, columns("characters")].T
+        badness = edits / np.maximum(wanted, 1) if rows.outputs[:, columns("searched")].any() else lost / np.maximum(tokens, 1)
         wrong = badness > 0
     elif rows.kind == "multilabel":
         right = np.where(rows.target, rows.outputs, 1 - rows.outputs)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwright.metrics.rows import BINS, Floats, Groups, Rows
+from deepwright.textscores import BLEU_ORDER, CHRF_ORDER, columns
 
 
 class Sample:
@@ -160,6 +161,89 @@ def token_accuracy(s: Sample) -> Floats:
 def whole_rows(s: Sample) -> Floats:
     """Return the share of rows whose labels are all right."""
     return s.mean(s.rows.outputs[:, 2])
+
+
+def bleu(s: Sample) -> Floats:
+    """Return BLEU in percent: a geometric mean of the precision of runs, less where texts are too short (Papineni et al. 2002).
+
+    An order without a match counts half of the one before it, 1/2 first, as sacreBLEU's default smoothing does (exp).
+    """
+    sums = _text_sums(s, "bleu")
+    matches, totals, wanted = sums[:BLEU_ORDER], sums[BLEU_ORDER:-1], sums[-1]
+    precisions, halves = [], np.ones_like(wanted)
+    for match, total in zip(matches, totals, strict=True):
+        halves = np.where((match == 0) & (total > 0), 2 * halves, halves)
+        precisions.append(np.where(match > 0, _ratio(match, total), 1 / (halves * np.maximum(total, 1))))
+    some = (totals > 0).all(0) & (matches[0] > 0)
+    brevity = np.exp(np.minimum(0.0, 1 - wanted / np.maximum(totals[0], 1)))
+    return _sought(s, np.where(some, 100 * brevity * np.exp(np.mean(np.log(precisions), 0)), 0.0))
+
+
+def chrf(s: Sample) -> Floats:
+    """Return chrF2 in percent: the F-score, recall counting twice, of runs of 1 to 6 characters, averaged (Popović 2015)."""
+    shared, found, wanted = _text_sums(s, "chrf").reshape(CHRF_ORDER, 3, -1).transpose(1, 0, 2)
+    known = (found > 0) & (wanted > 0)
+    precision, recall = (np.where(known, shared / np.maximum(all_of, 1), 0.0).sum(0) for all_of in (found, wanted))
+    orders = np.maximum(known.sum(0), 1)
+    precision, recall = precision / orders, recall / orders
+    return _sought(s, 100 * np.nan_to_num(_ratio(5 * precision * recall, 4 * precision + recall)))
+
+
+def rouge_1(s: Sample) -> Floats:
+    """Return the mean F1 of words."""
+    return _rouge(s, 0)
+
+
+def rouge_2(s: Sample) -> Floats:
+    """Return the mean F1 of pairs of words."""
+    return _rouge(s, 1)
+
+
+def rouge_l(s: Sample) -> Floats:
+    """Return the mean F1 of the longest common subsequence of words."""
+    return _rouge(s, 2)
+
+
+def _rouge(s: Sample, which: int) -> Floats:
+    return _sought(s, s.mean(s.rows.outputs[:, columns("rouge")][:, which]))
+
+
+def character_errors(s: Sample) -> Floats:
+    """Return the characters to edit / those that should be there."""
+    edits, wanted = _text_sums(s, "characters")
+    return _sought(s, _ratio(edits, wanted))
+
+
+def word_errors(s: Sample) -> Floats:
+    """Return the words and signs to edit / those that should be there."""
+    edits, wanted = _text_sums(s, "words")
+    return _sought(s, _ratio(edits, wanted))
+
+
+def exact_texts(s: Sample) -> Floats:
+    """Return the share of rows whose whole text is right."""
+    return _sought(s, s.mean(s.rows.outputs[:, columns("exact")][:, 0]))
+
+
+def perplexity(s: Sample) -> Floats:
+    """Return exp(-log p / tokens), the end of a text being one."""
+    lost, tokens = _text_sums(s, "likelihood")
+    return np.exp(_ratio(lost, tokens))
+
+
+def bits(s: Sample) -> Floats:
+    """Return -log2 p / tokens."""
+    return np.log2(perplexity(s))
+
+
+def _text_sums(s: Sample, name: str) -> Floats:
+    """Return the sums of the columns of :func:`deepwright.textscores.counts` that have a name."""
+    return s.sum(s.rows.outputs[:, columns(name)])
+
+
+def _sought(s: Sample, values: Floats) -> Floats:
+    """Return values where texts were sought, NaN where only their likelihood is known."""
+    return np.where(_text_sums(s, "searched")[0] > 0, values, np.nan)
 
 
 def balanced_accuracy(s: Sample) -> Floats:

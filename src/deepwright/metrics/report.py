@@ -149,6 +149,8 @@ def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *,
     rounds = min(rounds, max(_LEAST_ROUNDS, _WORK // (min(len(rows), _MOST_ROWS) * ranked)))
     if len(rows) < _LEAST_ROWS:
         rounds = 0
+    measures = _measures(rows, known, rounds, seed)
+    main = next((name for name, measure in measures.items() if measure.value is not None), main)
     guess = naive(facts, len(rows))
     base: dict[str, float | None] = {}
     if guess is not None:
@@ -161,7 +163,7 @@ def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *,
         rows=len(rows),
         excluded=excluded,
         main=main,
-        metrics=_measures(rows, known, rounds, seed),
+        metrics=measures,
         baseline=base,
         baseline_text=guess[1] if guess is not None else "",
         rounds=rounds,
@@ -195,6 +197,8 @@ def _as_given(rows: Rows) -> NDArray[Any]:
 
 
 def _pictures(rows: Rows, facts: TargetFacts, seed: int) -> dict[str, Any]:
+    if rows.kind == "text":
+        return {}
     if rows.kind == "labels":
         return {"per_class": figures.span_rows(rows, tagging.types(facts.classes))}
     if rows.kind == "number":

@@ -39,6 +39,8 @@ _ONE = "it needs rows of both classes"
 _NEVER = "the positive class is neither true nor predicted anywhere"
 _TAGS = "no tag is true or predicted anywhere"
 _SPANS = "no span is there or found"
+_UNSOUGHT = "no text was sought, only the likelihood of the true one measured"
+_UNLIKELY = "the likelihood of the true text is not known"
 _CONSTANT = "all predictions, or all targets, are equal"
 _BIG = "the numbers are too large to compute with"
 
@@ -105,6 +107,18 @@ METRICS: dict[TargetKind, dict[str, Metric]] = {
         "recall": Metric("Recall", formulas.span_recall, True, "there is no span", "share of the spans that are found"),
         "token_accuracy": Metric("Token accuracy", formulas.token_accuracy, True, _BIG, "share of tokens labelled rightly"),
         "row_accuracy": Metric("Row accuracy", formulas.whole_rows, True, _BIG, "share of rows whose labels are all right"),
+    },
+    "text": {
+        "bleu": Metric("BLEU", formulas.bleu, True, _UNSOUGHT, "precision of runs of 1 to 4 words and signs, in percent"),
+        "chrf": Metric("chrF", formulas.chrf, True, _UNSOUGHT, "F-score of runs of 1 to 6 characters, in percent"),
+        "character_error_rate": Metric("CER", formulas.character_errors, False, _UNSOUGHT, "characters to edit, of those there"),
+        "perplexity": Metric("Perplexity", formulas.perplexity, False, _UNLIKELY, "of the true text: e to the loss of a token"),
+        "word_error_rate": Metric("WER", formulas.word_errors, False, _UNSOUGHT, "words and signs to edit, of those there"),
+        "exact": Metric("Exact", formulas.exact_texts, True, _UNSOUGHT, "share of texts that are right as a whole"),
+        "rouge_1": Metric("ROUGE-1", formulas.rouge_1, True, _UNSOUGHT, "mean F1 of words"),
+        "rouge_2": Metric("ROUGE-2", formulas.rouge_2, True, _UNSOUGHT, "mean F1 of pairs of words"),
+        "rouge_l": Metric("ROUGE-L", formulas.rouge_l, True, _UNSOUGHT, "mean F1 of the longest common subsequence of words"),
+        "bits": Metric("Bits a token", formulas.bits, False, _UNLIKELY, "of the true text: its bits by the model, a token"),
     },
     "ordinal": {
         "quadratic_kappa": Metric(

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepwright.errors import DataError
-from deepwright.families import Facts, Feature, TargetFacts
+from deepwright.families import COUNTED, Facts, Feature, TargetFacts
 
 DTYPES: dict[str, Any] = {
     "number": pl.Float64,
@@ -147,7 +147,10 @@ def check_target(feature: type[Feature]) -> None:
         assert len(target) == len(column)
         # Labels of tokens are as long as the longest row that is there.
         alone = part.target(column.clear(1), state).shape
-        assert alone == (1, *target.shape[1:]) or (facts.kind == "labels" and alone == (1, 1))
+        assert alone == (1, *target.shape[1:]) or (facts.kind in COUNTED and alone == (1, 1))
+        if facts.kind == "text":
+            check_text_target(part, column, state)
+            continue
         if facts.kind == "labels":
             check_label_target(part, column, state, facts)
             continue
@@ -197,6 +200,26 @@ def check_label_target(part: Feature, column: pl.Series, state: Any, facts: Targ
     assert np.isnan(counts[empty]).all()
     assert (counts[~empty, 0] == counts[~empty, 1]).all()
     assert (counts[~empty, 3::3] == counts[~empty, 5::3]).all()
+    assert part.decode("name", target[:0], state).height == 0
+
+
+def check_text_target(part: Feature, column: pl.Series, state: Any) -> None:
+    """The ids of a text become a text that has the same ids, and what is right counts as right."""
+    encoded = part.target(column, state)
+    assert encoded.dtype == np.int32
+    assert encoded.ndim == 2
+    target = encoded.astype(np.int64)
+    empty = (target < 0).all(1)
+    assert np.asarray(empty)[column.is_null().to_numpy()].all()
+    assert (np.diff((target < 0).astype(int), axis=1) >= 0).all(), "an end stands within a row"
+    assert not (target == 0).any()
+    frame = part.decode("name", target, state)
+    assert frame.columns == ["name"]
+    assert frame["name"].dtype == pl.String
+    np.testing.assert_array_equal(part.target(frame["name"], state), target)
+    counts = part.counts(target, target, state, np.ones((len(target), 2)))
+    assert np.isnan(counts[empty]).all()
+    assert np.isfinite(counts[~empty]).all()
     assert part.decode("name", target[:0], state).height == 0
 
 
