@@ -1,10 +1,12 @@
 """CIFAR-10 pictures: a straight PyTorch port of airbench94 (K. Jordan, arXiv 2404.00498) against a Deepwright recipe, in one run.
 
 The port trains and sets the accuracy that counts; the recipe then trains for as long as its own schedule takes. Both read the same
-decoded pictures, use the same threads, fp32 and channels-last on a CPU, and are timed from decoded pictures in memory to trained
-weights; the port without its own warm-up, the recipe with its tune-up. Decoding, export and reports are shown apart.
+decoded pictures, use the same threads, precision (bf16 where the CPU computes it) and channels-last, and are timed from decoded
+pictures in memory to trained weights; the port without its own warm-up, the recipe with its tune-up. Decoding, export and reports
+are shown apart.
 
 python bench/airbench.py DATA_DIRECTORY [--epochs 9.9] [--recipe-epochs 8] [--pictures N] [--width-factor 1.0] [--threads 2]
+    [--precision fp32|bf16]
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import bf16
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -106,8 +109,8 @@ def triangle(done: float) -> float:
     return 0.2 + 0.8 * done / 0.23 if done < 0.23 else 1 - 0.93 * (done - 0.23) / 0.77
 
 
-def train_port(pictures: Tensor, labels: Tensor, epochs: float, batch: int, factor: float) -> Port:
-    """Train on standardised pictures (N, 3, 32, 32)."""
+def train_port(pictures: Tensor, labels: Tensor, epochs: float, batch: int, factor: float, *, half: bool) -> Port:
+    """Train on standardised pictures (N, 3, 32, 32); ``half``: in bf16 as torch.autocast mixes it."""
     model = Port(pictures[:5000], factor).to(memory_format=torch.channels_last)
     optimizer = optimizer_of(model, batch)
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -125,7 +128,9 @@ def train_port(pictures: Tensor, labels: Tensor, epochs: float, batch: int, fact
                 group["lr"] = rate * triangle(step / steps)
             chosen = translated(mirrored[rows] if epoch % 2 == 0 else mirrored[rows].flip(3))
             chosen = chosen.contiguous(memory_format=torch.channels_last)
-            loss = F.cross_entropy(model(chosen), labels[rows], label_smoothing=0.2, reduction="sum")
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                logits = model(chosen)
+            loss = F.cross_entropy(logits.float(), labels[rows], label_smoothing=0.2, reduction="sum")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -160,9 +165,9 @@ def accuracy_of_port(model: Port, pictures: Tensor, labels: Tensor) -> float:
 # The recipe
 
 
-def recipe(epochs: int, factor: float, threads: int, seed: int, test: str) -> dict[str, object]:
+def recipe(arguments: argparse.Namespace, test: str) -> dict[str, object]:
     """The Deepwright recipe: the same network, learnt by Muon in fewer epochs."""
-    widths = [max(24, round(width * factor / 8) * 8) for width in (64, 256, 256)]
+    widths = [max(24, round(width * arguments.width_factor / 8) * 8) for width in (64, 256, 256)]
     image = {
         "type": "image",
         "encoder": {"type": "airbench", "widths": widths},
@@ -170,11 +175,11 @@ def recipe(epochs: int, factor: float, threads: int, seed: int, test: str) -> di
         "tta": "mirror_translate",
     }
     training = {
-        "epochs": epochs,
+        "epochs": arguments.recipe_epochs,
         "batch": 512,
-        "seed": seed,
-        "threads": threads,
-        "precision": "auto",
+        "seed": arguments.seed,
+        "threads": arguments.threads,
+        "precision": arguments.precision,
         "layout": "channels_last",
         "optimizer": {"type": "muon", "lr": 0.01, "weight_decay": 0.01},
         "schedule": {"type": "one_cycle", "shape": "linear"},
@@ -196,6 +201,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, help="train on so many pictures only, and test on a fifth as many")
     parser.add_argument("--width-factor", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16" if bf16() else "fp32", help="of both")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE", help="of the recipe")
     parser.add_argument("--only", choices=["port", "recipe"])
@@ -238,7 +244,9 @@ def run_port(arguments: argparse.Namespace, train: tuple[Tensor, Tensor], test: 
     began = time.perf_counter()
     pictures = train[0].float() / 255
     mean, std = pictures.mean((0, 2, 3)).view(1, 3, 1, 1), pictures.std((0, 2, 3)).view(1, 3, 1, 1)
-    model = train_port((pictures - mean) / std, train[1], arguments.epochs, arguments.batch, arguments.width_factor)
+    half = arguments.precision == "bf16"
+    standard = (pictures - mean) / std
+    model = train_port(standard, train[1], arguments.epochs, arguments.batch, arguments.width_factor, half=half)
     seconds = time.perf_counter() - began
     accuracy = accuracy_of_port(model, (test[0].float() / 255 - mean) / std, test[1])
     parameters, forward = cost(model)
@@ -278,7 +286,7 @@ def run_recipe(arguments: argparse.Namespace, train: dw.Table, test: dw.Table) -
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder) / "test.parquet"
         test.frame.write_parquet(held)
-        declared = recipe(arguments.recipe_epochs, arguments.width_factor, arguments.threads, arguments.seed, str(held))
+        declared = recipe(arguments, str(held))
         model = dw.train(train.frame, recipe=declared, out=Path(folder) / "model", settings=arguments.settings, listener=listen)
         accuracy = model.metrics["label"]["accuracy"]["value"]
     seconds, reading = marks["stopped"] - marks["data"], marks["data"] - began

@@ -327,6 +327,41 @@ def test_what_cannot_be_computed_is_refused_and_told(people, tmp_path, monkeypat
     assert torch.get_num_threads() == before
 
 
+def test_pictures_begin_with_bf16_where_it_is_computed_and_agrees(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 1)).astype(np.uint8)
+    table = pl.DataFrame({"image": pixels, "dark": [str(bool(each.mean() < 128)) for each in pixels]})
+    monkeypatch.setattr(tuneup, "bf16_supported", lambda device: True)
+    real = tuneup.backward
+
+    def run(name, factor, **settings):
+        monkeypatch.setattr(
+            tuneup, "backward", lambda task, batch: real(task, batch) * (factor if task.settings.precision == "bf16" else 1)
+        )
+        recipe = Recipe.parse(
+            {
+                "inputs": {"image": {"type": "image", "encoder": {"type": "cnn", "channels": [8, 16], "norm": "none"}, "augment": []}},
+                "outputs": {"dark": "binary"},
+                "training": {"batch": 16, "seed": 0, "compile": "off", "prefetch": 0, "threads": 1} | settings,
+            }
+        )
+        events = []
+        path = train(recipe, table=Table(table), out=tmp_path / name, listener=events.append)
+        tried = [c for e in events if e.stage == "machine" for c in e.values["tried"]]
+        return Bundle.open(path).recipe.training, tried
+
+    monkeypatch.setattr(tuneup, "SHARE", 0.0)  # nothing is asked beside the first choice
+    training, tried = run("agrees", 1.0, steps=80)
+    assert (training.precision, training.layout, len(tried)) == ("bf16", "channels_last", 1)
+    training, tried = run("wrong", 1.5, steps=80)
+    assert (training.precision, training.layout, len(tried)) == ("fp32", "contiguous", 2)
+    assert [c["agrees"] for c in tried] == [False, True]
+    training, tried = run("declared", 1.5, steps=80, precision="bf16", layout="channels_last")
+    assert (training.precision, len(tried)) == ("bf16", 0)
+    # A run too short to be measured takes no numbers on trust.
+    training, tried = run("short", 1.0, steps=20)
+    assert (training.precision, len(tried)) == ("fp32", 0)
+
+
 @pytest.mark.parametrize("epochs", [2, 60])
 def test_compilation_without_a_compiler_is_told(people, tmp_path, epochs):
     import torch._inductor.config as inductor

@@ -23,6 +23,9 @@ TOKENS = {"type": "text", "letters": True, "lower": False}
 """What tokens that are labelled usually are."""
 FEW_ROWS = 1000
 """Fewer rows than these all train where :func:`resolve_split` lets them."""
+MANY_PICTURES = 20_000
+"""From so many on a larger network learns them better, in fewer epochs. Measured on Fashion-MNIST, 55,000 training pictures: width
+40, 8 epochs: test accuracy 0.936; 12 epochs: 0.936; width 64, 10 epochs: see docs/pictures.md."""
 
 HEADS: dict[TargetKind, str] = {
     "number": "regression",
@@ -201,7 +204,10 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
     tagged = any(kind == "labels" for kind in kinds.values())
     frozen = {name for name, rate in recipe.training.rates.items() if rate.frozen == "always"}
-    inputs = {name: _encoded(feature, tagged=tagged, frozen=name in frozen) for name, feature in recipe.inputs.items()}
+    many = rows >= MANY_PICTURES
+    inputs = {
+        name: _encoded(feature, tagged=tagged, frozen=name in frozen, many=many) for name, feature in recipe.inputs.items()
+    }
     inputs = _shared(inputs)
     _check_augmentations(inputs)
     outputs = {
@@ -293,14 +299,15 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
     }
 
 
-def _encoded(feature: Feature, *, tagged: bool = False, frozen: bool = False) -> Feature:
+def _encoded(feature: Feature, *, tagged: bool = False, frozen: bool = False, many: bool = False) -> Feature:
     """Give an input the encoder of its own and the augmentations that it usually has, if any.
 
-    What a frozen encoder gives is computed once, if its inputs stay as they are.
+    What a frozen encoder gives is computed once, if its inputs stay as they are. ``many`` rows can teach a larger network.
     """
     update: dict[str, Any] = {}
     if feature.encoder is None and feature.usual_encoder:
-        update["encoder"] = Encoder.parse("lstm" if tagged and feature.dtype == "words" else feature.usual_encoder)
+        usual = "lstm" if tagged and feature.dtype == "words" else feature.usual_encoder
+        update["encoder"] = Encoder.parse({"type": "cnn", "width": 64} if usual == "cnn" and many else usual)
     if getattr(feature, "augment", ()) is None:
         usual = () if frozen else AUGMENTATIONS.get(feature.dtype, ())
         update["augment"] = tuple(Augmentation.parse(name) for name in usual)
@@ -380,7 +387,8 @@ class _Usual(NamedTuple):
 def _of_pictures(rows: int) -> _Usual:
     # Measured: 12,000 pictures of Fashion-MNIST, 6 epochs, test accuracy 0.895 with Muon and 0.879 with AdamW.
     muon = {"type": "muon", "lr": 0.01, "weight_decay": 0.01}
-    return _Usual(128 if rows < 20_000 else 256, 8 if rows >= 20_000 else 20, muon, {"type": "one_cycle"}, 0)
+    many = rows >= MANY_PICTURES
+    return _Usual(256 if many else 128, 10 if many else 20, muon, {"type": "one_cycle"}, 0)
 
 
 def _of_sounds(rows: int) -> _Usual:

@@ -21,7 +21,7 @@ from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Training
 from deepwright.store import Store, default_store, key_of
 
-LEAST_WORK = 150
+LEAST_WORK = 60
 """Runs of fewer steps are not measured: it would cost more than a twentieth of them."""
 
 
@@ -78,12 +78,12 @@ def _measured(recipe: Recipe, task: Task, listener: Listener) -> tuple[dict[str,
         The training choices to write into the recipe, and the table of what was tried.
     """
     training, device = recipe.training, task.feed.rows.device
-    start = first_choice(task, training)
     open_questions = "auto" in (training.precision, training.layout, training.compile) or None in (
         training.threads,
         training.prefetch,
     )
     worth_it = open_questions and task.settings.steps >= LEAST_WORK
+    start = first_choice(task, training, measured=worth_it or training.budget is not None)
     if training.budget is None and not worth_it:
         return _written(start, device), []
     store = default_store()

@@ -37,8 +37,10 @@ COMPILING = 30.0
 WORTH_AHEAD = 0.1
 """Making batches ahead is tried where making one takes more than this share of a step. Measured for a small network on a table,
 whose batches are quickly made: 93,800 rows/s without, 84,100 with a thread that makes them ahead."""
-LEAST_SECONDS, LEAST_STEPS = 0.05, 3
-"""A candidate is measured for so many seconds, and so many steps, at least."""
+LEAST_SECONDS, LEAST_STEPS, ENOUGH_SECONDS = 0.05, 3, 0.5
+"""A candidate is measured for so many seconds, and so many steps, at least; after :data:`ENOUGH_SECONDS` one step is enough."""
+HOPELESS = 2.0
+"""What takes so many times as long as the best, in a first step of :data:`ENOUGH_SECONDS` or more, is not measured further."""
 
 
 @dataclass(frozen=True)
@@ -131,21 +133,21 @@ def tune(task: Task, training: Training, start: Choice, *, total: float | None =
     began = time.perf_counter()
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     truth = _Truth(task)
-    first = _measure(task, start, truth)
+    # What nobody declared may fail: plain fp32 stands behind it.
+    first = _tried(task, start, truth) if _plain(start, training) != start else _measure(task, start, truth)
     result = Tuneup(first, [first])
-    if not first.agrees:
-        plain = replace(start, precision="fp32", layout="contiguous", compile=False)
+    if not first.agrees and (plain := _plain(start, training)) != start:
         result.tried.append(_measure(task, plain, truth))
-        result.chosen = first if _pinned(start, plain, training) else result.tried[-1]
-    total = task.settings.steps * first.seconds if total is None else total
-    steps = total / first.seconds
+        if result.tried[-1].agrees or not math.isfinite(first.seconds):
+            result.chosen = result.tried[-1]
+    total = task.settings.steps * result.chosen.seconds if total is None else total
+    steps = total / result.chosen.seconds
     for question in (_numerics, _threads, _prefetch, _compilation) if ask else ():
         for choice in question(result.chosen, training, task):
             left = SHARE * total - (time.perf_counter() - began)
-            cost = 2 * LEAST_STEPS * result.chosen.seconds + LEAST_SECONDS + (COMPILING if choice.compile else 0)
-            if cost > left:
+            if _cost(choice, result.chosen.seconds) > left:
                 continue
-            candidate = _tried(task, choice, truth)
+            candidate = _tried(task, choice, truth, HOPELESS * result.chosen.seconds)
             result.tried.append(candidate)
             warmup = candidate.warmup if choice.compile else 0.0
             if candidate.agrees and candidate.seconds * steps + warmup < (1 - GAIN) * result.chosen.seconds * steps:
@@ -156,18 +158,24 @@ def tune(task: Task, training: Training, start: Choice, *, total: float | None =
     return result
 
 
-def _pinned(start: Choice, plain: Choice, training: Training) -> bool:
-    """Return whether what distinguishes two choices is all declared, so that it is not ours to change."""
-    return all(
-        getattr(start, key) == getattr(plain, key) or getattr(training, key) != "auto" for key in ("precision", "layout", "compile")
-    )
+def _cost(choice: Choice, seconds: float) -> float:
+    """Return about how many seconds it takes to measure a choice whose step takes ``seconds``."""
+    steps = 1 + min(LEAST_STEPS, max(1.0, ENOUGH_SECONDS / seconds))
+    return steps * seconds + LEAST_SECONDS + (COMPILING if choice.compile else 0)
 
 
-def first_choice(task: Task, training: Training) -> Choice:
-    """Return what the recipe pins, and for the rest what is usually right."""
+def _plain(choice: Choice, training: Training) -> Choice:
+    """Return a choice with all that the recipe leaves open as plain as can be."""
+    plain = {"precision": "fp32", "layout": "contiguous", "compile": False}
+    return replace(choice, **{key: value for key, value in plain.items() if getattr(training, key) == "auto"})
+
+
+def first_choice(task: Task, training: Training, *, measured: bool) -> Choice:
+    """Return what the recipe pins, and for the rest what is usually right; bf16 only where it is going to be ``measured``."""
     maps = any(key.endswith((".image", ".sound")) for key in task.feed.rows.arrays)
+    half = measured and maps and bf16_supported(task.feed.rows.device)
     return Choice(
-        "fp32" if training.precision == "auto" else training.precision,
+        ("bf16" if half else "fp32") if training.precision == "auto" else training.precision,
         ("channels_last" if maps else "contiguous") if training.layout == "auto" else training.layout,
         training.threads or torch.get_num_threads(),
         training.prefetch or 0,
@@ -179,9 +187,9 @@ def _numerics(chosen: Candidate, training: Training, task: Task) -> Iterator[Cho
     best = chosen.choice
     device = task.feed.rows.device
     maps = any(key.endswith((".image", ".sound")) for key in task.feed.rows.arrays)
-    precisions = ["fp32", "bf16"] if training.precision == "auto" and bf16_supported(device) else [best.precision]
+    precisions = ["bf16", "fp32"] if training.precision == "auto" and bf16_supported(device) else [best.precision]
     layouts = ["channels_last", "contiguous"] if training.layout == "auto" and maps else [best.layout]
-    for precision, layout in itertools.product(precisions, layouts):
+    for precision, layout in sorted(itertools.product(precisions, layouts), key=lambda pair: pair[1] != best.layout):
         if (precision, layout) != (best.precision, best.layout):
             yield replace(best, precision=precision, layout=layout)
 
@@ -272,18 +280,20 @@ class _Truth:
     task: Task
     known: tuple[float, Tensor] | None = None
 
-    def differences(self, task: Task) -> tuple[float, float, float]:
-        """Return the relative differences of a trial's loss, gradient norm and gradient."""
+    def differences(self, task: Task) -> tuple[tuple[float, float, float], float]:
+        """Return the relative differences of a trial's loss, gradient norm and gradient, and the seconds of its first step."""
         if self.known is None:
             self.known = _loss_and_gradient(_trial(self.task, Choice(threads=torch.get_num_threads())))
+        began = time.perf_counter()
         loss, gradient = _loss_and_gradient(task)
+        seconds = time.perf_counter() - began
         true_loss, true_gradient = self.known
         length = float(true_gradient.norm().clamp_min(1e-12))
         return (
             abs(loss - true_loss) / max(abs(true_loss), 1e-6),
             abs(float(gradient.norm()) - length) / length,
             float((gradient - true_gradient).norm()) / length,
-        )
+        ), seconds
 
 
 def _trial(task: Task, choice: Choice) -> Task:
@@ -314,19 +324,24 @@ def _without_dropout(model: nn.Module) -> Iterator[None]:
     model.train()
 
 
-def _tried(task: Task, choice: Choice, truth: _Truth) -> Candidate:
+def _tried(task: Task, choice: Choice, truth: _Truth, hopeless: float = math.inf) -> Candidate:
     """Measure a choice; what cannot be computed here is refused like what computes wrong numbers."""
     try:
-        return _measure(task, choice, truth)
+        return _measure(task, choice, truth, hopeless)
     except (RuntimeError, RecipeError) as error:  # an unsupported operator, too little memory; no compiler
         return Candidate(choice, math.inf, 0.0, reason=str(error).partition("\n")[0] or type(error).__name__)
 
 
-def _measure(task: Task, choice: Choice, truth: _Truth) -> Candidate:
+def _measure(task: Task, choice: Choice, truth: _Truth, hopeless: float = math.inf) -> Candidate:
     trial = _trial(task, choice)
     steps = trial.settings.steps
-    differences = truth.differences(trial)
+    differences, warmup = truth.differences(trial)
+    refusal = _refusal(choice, differences)
+    if refusal or (not choice.compile and warmup > max(hopeless, ENOUGH_SECONDS)):
+        return Candidate(choice, warmup, warmup, differences, refusal)
     device = trial.feed.rows.device
+    # Of a run of few short steps, not more than a hundredth.
+    least = min(LEAST_SECONDS, 0.01 * steps * warmup)
     times: list[float] = []
     batches = trial.feed.batches(0, min(steps, 1000))
     _synchronize(device)
@@ -336,14 +351,17 @@ def _measure(task: Task, choice: Choice, truth: _Truth) -> Candidate:
         backward(trial, batch)
         _synchronize(device)
         now = time.perf_counter()
-        times.append(now - last)
+        if choice.compile and now - last > warmup and not times:
+            # The comparison compiled the network as it is evaluated; this compiled it as it is trained.
+            warmup, began = now - last, now
+        else:
+            times.append(now - last)
         last = now
-        if len(times) > LEAST_STEPS and now - began > LEAST_SECONDS + times[0]:
+        if times and (now - began > ENOUGH_SECONDS or (len(times) >= LEAST_STEPS and now - began > least)):
             break
     batches.close()
-    # The first step pays for allocation and kernel choice; of the others the median, which a moment's disturbance leaves alone.
-    rest = sorted(times[1:] or times)
-    return Candidate(choice, rest[len(rest) // 2], times[0], differences, _refusal(choice, differences))
+    # The comparison has paid for allocation and kernel choice; the median leaves a moment's disturbance alone.
+    return Candidate(choice, sorted(times)[len(times) // 2], warmup, differences, refusal)
 
 
 def _refusal(choice: Choice, differences: tuple[float, float, float]) -> str:
