@@ -330,6 +330,7 @@ def test_what_cannot_be_computed_is_refused_and_told(people, tmp_path, monkeypat
 def test_pictures_begin_with_bf16_where_it_is_computed_and_agrees(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 1)).astype(np.uint8)
     table = pl.DataFrame({"image": pixels, "dark": [str(bool(each.mean() < 128)) for each in pixels]})
+    monkeypatch.setenv("DEEPWRIGHT_CACHE", "off")  # what one run measured, the next would know
     monkeypatch.setattr(tuneup, "bf16_supported", lambda device: True)
     real = tuneup.backward
 
