@@ -340,7 +340,9 @@ def test_pictures_begin_with_bf16_where_it_is_computed_and_agrees(tmp_path, monk
         )
         recipe = Recipe.parse(
             {
-                "inputs": {"image": {"type": "image", "encoder": {"type": "cnn", "channels": [8, 16], "norm": "none"}, "augment": []}},
+                "inputs": {
+                    "image": {"type": "image", "encoder": {"type": "cnn", "channels": [8, 16], "norm": "none"}, "augment": []}
+                },
                 "outputs": {"dark": "binary"},
                 "training": {"batch": 16, "seed": 0, "compile": "off", "prefetch": 0, "threads": 1} | settings,
             }
