@@ -304,8 +304,8 @@ def _encoded(feature: Feature, *, tagged: bool = False, frozen: bool = False, ma
     """
     update: dict[str, Any] = {}
     if feature.encoder is None and feature.usual_encoder:
-        usual = "lstm" if tagged and feature.dtype == "words" else feature.usual_encoder
-        update["encoder"] = Encoder.parse({"type": "cnn", "width": 64} if usual == "cnn" and many else usual)
+        encoder = "lstm" if tagged and feature.dtype == "words" else feature.usual_encoder
+        update["encoder"] = Encoder.parse({"type": "cnn", "width": 64} if encoder == "cnn" and many else encoder)
     if getattr(feature, "augment", ()) is None:
         usual = () if frozen else AUGMENTATIONS.get(feature.dtype, ())
         update["augment"] = tuple(Augmentation.parse(name) for name in usual)

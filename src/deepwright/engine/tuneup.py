@@ -166,7 +166,7 @@ def _cost(choice: Choice, seconds: float) -> float:
 
 def _plain(choice: Choice, training: Training) -> Choice:
     """Return a choice with all that the recipe leaves open as plain as can be."""
-    plain = {"precision": "fp32", "layout": "contiguous", "compile": False}
+    plain: dict[str, Any] = {"precision": "fp32", "layout": "contiguous", "compile": False}
     return replace(choice, **{key: value for key, value in plain.items() if getattr(training, key) == "auto"})
 
 
