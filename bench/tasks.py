@@ -19,6 +19,8 @@ Frames = tuple[pl.DataFrame, pl.DataFrame]
 
 EMBEDDING = 16
 """The width of a category's embedding."""
+WORDS, STATE = 128, 64
+"""The widths of a word's embedding and of the LSTM's state."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Task:
         epochs: Epochs; the first is the warm-up.
         rows: Training rows; a multiple of ``batch``, so that every contender takes the same steps.
         optimizer: ``adam`` or ``sgd`` with its settings.
-        hidden: The widths of the network's layers; empty for ResNet-18.
+        hidden: The widths of the network's layers; empty for ResNet-18 and the LSTM.
         wanted: The least ratios of Deepwright's rate to those of others.
     """
 
@@ -78,13 +80,13 @@ class Data:
     """Encoded rows, as the peers take them.
 
     Args:
-        inputs: ``numbers`` (N, columns) float32, ``categories`` (N, columns) int64, ``image`` (N, C, H, W) float32, standardised;
-            those that there are.
+        inputs: ``numbers`` (N, columns) float32, ``categories`` (N, columns) int64, ``image`` (N, C, H, W) float32, standardised,
+            ``tokens`` (N, T) int64, 0 behind the end of a text; those that there are.
         targets: (N,) float32 of 0 and 1 for two classes, else int64.
         test_inputs: The same of the test rows.
         test_targets: The same of the test rows.
         classes: The number of classes.
-        sizes: The number of ids of each category column.
+        sizes: The number of ids of each category column, or of tokens.
     """
 
     inputs: Arrays
@@ -101,11 +103,11 @@ class Data:
             arrays = {key: held[key] for key in held.files}
         inputs: dict[str, Arrays] = {"train": {}, "test": {}}
         for side, found in inputs.items():
-            for key in ("numbers", "categories", "image"):
+            for key in ("numbers", "categories", "image", "tokens"):
                 if f"{side}.{key}" in arrays:
                     found[key] = arrays[f"{side}.{key}"]
-            if "categories" in found:
-                found["categories"] = found["categories"].astype(np.int64)
+            for key in {"categories", "tokens"} & found.keys():
+                found[key] = found[key].astype(np.int64)
             if "image" in found:
                 scaled = (found["image"].astype(np.float32) - arrays["mean"]) / arrays["std"]
                 found["image"] = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), np.float32)
@@ -126,7 +128,8 @@ def encode(task: Task, root: Path, path: Path, rows: int | None = None) -> None:
     prepared = prepare(Recipe.parse(task.recipe(1, 0)), train, test, "test", silent)
     facts = next(iter(prepared.data.facts().values()))
     target = prepared.data.target_facts()[task.target]
-    held: Arrays = {"classes": np.array(len(target.classes)), "sizes": np.array([c.size for c in facts.categories], np.int64)}
+    sizes = [c.size for c in facts.categories] if facts.tokens is None else [facts.tokens.size]
+    held: Arrays = {"classes": np.array(len(target.classes)), "sizes": np.array(sizes, np.int64)}
     for side, part in (("train", prepared.train), ("test", prepared.test)):
         held |= {f"{side}.{key.rpartition('.')[2]}": array for key, array in part.arrays.items()}
         held[f"{side}.target"] = part.targets[task.target]
@@ -170,8 +173,16 @@ def fashion(root: Path) -> Frames:
     return frames[0], frames[1]
 
 
+def imdb(root: Path) -> Frames:
+    """Return IMDB reviews: the training texts and the first 2,000 test texts (both are shuffled)."""
+    train, test = (pl.read_parquet(root / f"imdb/{part}.parquet", columns=["text", "label"]) for part in ("train", "test"))
+    return train, test.head(2_000)
+
+
 NUMBERS = ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week")
 CATEGORIES = ("workclass", "education", "marital-status", "occupation", "relationship", "race", "sex", "native-country")
+LSTM = {"type": "lstm", "embedding": WORDS, "width": STATE, "bidirectional": False, "pool": "last"}
+REVIEW = {"type": "text", "max_size": 10_000, "min_count": 1, "max_length": 500, "keep": "start"}
 STANDARD = {"type": "number", "view": "standard"}
 TABLE_GOALS = {"plain": 2.0, "peers": 1.5, "hand_tuned": 0.97}
 
@@ -210,6 +221,17 @@ TASKS = {
         rows=3_200,
         optimizer={"type": "sgd", "lr": 0.02, "momentum": 0.9, "nesterov": False},
         wanted={"plain": 2.2, "peers": 1.8, "hand_tuned": 0.97},
+    ),
+    "imdb": Task(
+        "an embedding of 10,000 words, an LSTM and a sigmoid on the first 500 words of IMDB reviews",
+        imdb,
+        "label",
+        {"text": {**REVIEW, "encoder": LSTM | dict.fromkeys(("embedding_dropout", "unknown", "dropout"), 0.0)}},
+        batch=64,
+        epochs=3,
+        rows=3_200,
+        optimizer={"type": "adam", "lr": 2e-3},
+        wanted={"plain": 2.0, "peers": 2.0, "hand_tuned": 0.97},
     ),
     "toy": Task(
         "three layers of 128 on 40,000 generated rows: a step of about 1 ms, most of it calls",

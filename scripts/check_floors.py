@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pictures", "sounds"),
     ("files",),
     ("text", "layout", "remote", "folders"),
-    ("delimited", "encoding", "expressions", "kinds", "words", "tagging"),
+    ("delimited", "encoding", "expressions", "kinds", "words", "tagging", "retrieval"),
     ("textscores",),
     ("derive", "clean"),
     ("split", "selection", "negatives"),

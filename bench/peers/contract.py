@@ -80,6 +80,24 @@ def torch_optimizer(task: Task) -> tuple[Any, dict[str, Any]]:
     return {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[task.optimizer["type"]], settings
 
 
+def torch_rows(data: Data) -> tuple[Any, Any]:
+    """Return a data set of rows, and what makes a batch of them: texts as long as they are, padded to the longest of the batch."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+    from torch.utils.data import TensorDataset, default_collate
+
+    targets = torch.from_numpy(data.targets)
+    if "tokens" not in data.inputs:
+        return TensorDataset(*map(torch.from_numpy, data.inputs.values()), targets), default_collate
+    texts = [torch.from_numpy(row[row != 0]) for row in data.inputs["tokens"]]
+
+    def collate(rows: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+        own, labels = zip(*rows, strict=True)
+        return pad_sequence(own, batch_first=True), torch.stack(labels)
+
+    return list(zip(texts, targets, strict=True)), collate
+
+
 def torch_trained(model: Any, data: Data, *versions: str, **notes: Any) -> Trained:
     """Return a trained PyTorch module whose forward takes the inputs in order."""
     import torch

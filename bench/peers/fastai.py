@@ -1,4 +1,5 @@
-"""fastai: a Learner on fastai's own data loader, without bars; PyTorch's optimizer in its wrapper, so that steps are the same."""
+"""fastai: a Learner on fastai's own data loader, which for texts sorts by length, without bars; PyTorch's optimizer in its wrapper,
+so that steps are the same."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
+from fastai.text.data import SortedDL
 from fastai.torch_core import default_device
 from tasks import Data, Task
-from torch.utils.data import TensorDataset
 
-from peers.contract import Clock, Trained, torch_optimizer, torch_trained
+from peers.contract import Clock, Trained, torch_optimizer, torch_rows, torch_trained
 from peers.networks import criterion, network
 
 
@@ -33,8 +34,9 @@ class Epochs(Callback):
 def train(task: Task, data: Data, clock: Clock, epochs: int, seed: int) -> Trained:
     torch.manual_seed(seed)
     default_device(use=False)
-    dataset = TensorDataset(*map(torch.from_numpy, [*data.inputs.values(), data.targets]))
-    loader = DataLoader(dataset, bs=task.batch, shuffle=True, num_workers=0, n_inp=len(data.inputs))
+    dataset, collate = torch_rows(data)
+    told = {"bs": task.batch, "shuffle": True, "num_workers": 0, "n_inp": len(data.inputs), "create_batch": collate}
+    loader = (SortedDL if "tokens" in data.inputs else DataLoader)(dataset, **told)
     kind, settings = torch_optimizer(task)
     learner = Learner(
         DataLoaders(loader, loader),

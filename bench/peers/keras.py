@@ -1,4 +1,4 @@
-"""Keras 3 on PyTorch: the network in Keras layers, compile and fit."""
+"""Keras 3 on PyTorch: the network in Keras layers, compile and fit; texts are padded in front to one length, as in its examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import keras
 from keras import layers
-from tasks import EMBEDDING, Arrays, Data, Task
+from tasks import EMBEDDING, STATE, WORDS, Arrays, Data, Task
 
 from peers.contract import Clock, Trained, first_rows, to_probabilities
 
@@ -25,6 +25,9 @@ class Epochs(keras.callbacks.Callback):
 
 def plain(inputs: Arrays):
     """Return one array, or a list of several."""
+    if "tokens" in inputs:
+        texts = inputs["tokens"]
+        return keras.utils.pad_sequences([row[row != 0] for row in texts], texts.shape[1])
     return list(inputs.values()) if len(inputs) > 1 else next(iter(inputs.values()))
 
 
@@ -60,17 +63,25 @@ def resnet18(data: Data) -> keras.Model:
     return keras.Model(inputs, layers.Dense(data.classes)(layers.GlobalAveragePooling2D()(x)))
 
 
+def lstm(data: Data) -> keras.Model:
+    """Words, an LSTM and a logit; one bias of the gates, where PyTorch has two."""
+    tokens = keras.Input(data.inputs["tokens"].shape[1:], dtype="int32")
+    return keras.Model(tokens, layers.Dense(1)(layers.LSTM(STATE)(layers.Embedding(*data.sizes, WORDS)(tokens))))
+
+
 def train(task: Task, data: Data, clock: Clock, epochs: int, seed: int) -> Trained:
     keras.utils.set_random_seed(seed)
     keras.config.set_image_data_format("channels_first")  # PyTorch's own, and the faster one there
-    model = perceptron(task, data) if task.hidden else resnet18(data)
+    model = lstm(data) if "tokens" in data.inputs else perceptron(task, data) if task.hidden else resnet18(data)
     settings = {"learning_rate" if key == "lr" else key: value for key, value in task.optimizer.items() if key != "type"}
     optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[task.optimizer["type"]](**settings)
     binary, several = keras.losses.BinaryCrossentropy, keras.losses.SparseCategoricalCrossentropy
     model.compile(optimizer, (binary if data.classes == 2 else several)(from_logits=True))
 
+    inputs = plain(data.inputs)
+
     clock.begin()
-    model.fit(plain(data.inputs), data.targets, batch_size=task.batch, epochs=epochs, verbose=0, callbacks=[Epochs(clock)])
+    model.fit(inputs, data.targets, batch_size=task.batch, epochs=epochs, verbose=0, callbacks=[Epochs(clock)])
     clock.end()
 
     def probabilities(inputs: Arrays):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 
 import lightning as L
-import torch
 from tasks import Data, Task
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
-from peers.contract import Clock, Trained, torch_optimizer, torch_trained
+from peers.contract import Clock, Trained, torch_optimizer, torch_rows, torch_trained
 from peers.networks import criterion, network
 
 
@@ -38,8 +37,8 @@ class Epochs(L.Callback):
 def train(task: Task, data: Data, clock: Clock, epochs: int, seed: int) -> Trained:
     L.seed_everything(seed, verbose=False)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    dataset = TensorDataset(*map(torch.from_numpy, [*data.inputs.values(), data.targets]))
-    loader = DataLoader(dataset, task.batch, shuffle=True)
+    dataset, collate = torch_rows(data)
+    loader = DataLoader(dataset, task.batch, shuffle=True, collate_fn=collate)
     module = Module(task, data)
 
     clock.begin()

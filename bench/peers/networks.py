@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 
 import torch
-from tasks import EMBEDDING, Data, Task
+from tasks import EMBEDDING, STATE, WORDS, Data, Task
 from torch import Tensor, nn
 
 
@@ -90,8 +90,25 @@ class ResNet18(nn.Module):
         return self.layers(image)
 
 
+class LSTM(nn.Module):
+    """Words, an LSTM, and its state at each text's last word; one logit. Texts are padded behind their ends by 0."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(size, WORDS, padding_idx=0)
+        self.lstm = nn.LSTM(WORDS, STATE, batch_first=True)
+        self.layer = nn.Linear(STATE, 1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        states, _ = self.lstm(self.embedding(tokens))
+        last = (tokens != 0).sum(1).clamp_min(1) - 1
+        return self.layer(states[torch.arange(len(tokens)), last]).squeeze(1)
+
+
 def network(task: Task, data: Data, *, flat: bool = False) -> nn.Module:
     """Return a task's network."""
+    if "tokens" in data.inputs:
+        return LSTM(*data.sizes)
     if not task.hidden:
         return ResNet18(data.inputs["image"].shape[1], data.classes)
     return (FlatPerceptron if flat else Perceptron)(data.inputs["numbers"].shape[1], data.sizes, task.hidden)

@@ -1,19 +1,20 @@
-"""The PyTorch loop of the tutorials: TensorDataset, DataLoader, shuffle."""
+"""The PyTorch loop of the tutorials: a Dataset, DataLoader, shuffle; texts are padded by the batch."""
 
 from __future__ import annotations
 
 import torch
 from tasks import Data, Task
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
-from peers.contract import Clock, Trained, torch_optimizer, torch_trained
+from peers.contract import Clock, Trained, torch_optimizer, torch_rows, torch_trained
 from peers.networks import criterion, network
 
 
 def train(task: Task, data: Data, clock: Clock, epochs: int, seed: int, workers: int = 0) -> Trained:
     torch.manual_seed(seed)
-    dataset = TensorDataset(*map(torch.from_numpy, [*data.inputs.values(), data.targets]))
-    loader = DataLoader(dataset, task.batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    dataset, collate = torch_rows(data)
+    several = {"num_workers": workers, "persistent_workers": workers > 0}
+    loader = DataLoader(dataset, task.batch, shuffle=True, collate_fn=collate, **several)
     model, loss_function = network(task, data), criterion(data)
 
     clock.begin()

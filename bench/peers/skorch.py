@@ -1,4 +1,4 @@
-"""skorch: the scikit-learn face of PyTorch, without its validation split and its log."""
+"""skorch: the scikit-learn face of PyTorch, without its validation split and its log; texts are cut to the batch's longest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from tasks import Data, Task
+from torch.utils.data import default_collate
 
 from peers.contract import Clock, Trained, torch_optimizer, torch_trained
 from peers.networks import criterion, network
@@ -17,6 +18,12 @@ class Epochs(Callback):
 
     def on_epoch_end(self, net, **more) -> None:
         self.clock.epoch()
+
+
+def cut(rows):
+    """Return a batch of texts as long as the longest of them."""
+    tokens, targets = default_collate(rows)
+    return tokens[:, : int((tokens != 0).sum(1).max())], targets
 
 
 def train(task: Task, data: Data, clock: Clock, epochs: int, seed: int) -> Trained:
@@ -34,6 +41,8 @@ def train(task: Task, data: Data, clock: Clock, epochs: int, seed: int) -> Train
         verbose=0,
         callbacks=[("epochs", Epochs(clock))],
     )
+    if "tokens" in data.inputs:
+        net.set_params(iterator_train__collate_fn=cut)
     inputs = data.inputs if len(data.inputs) > 1 else next(iter(data.inputs.values()))
 
     clock.begin()

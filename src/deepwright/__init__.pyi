@@ -57,6 +57,7 @@ from deepwright.features.category import Category as Category
 from deepwright.features.date import Date as Date
 from deepwright.features.image import Image as Image
 from deepwright.features.labels import Labels as Labels
+from deepwright.features.match import Match as Match
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
 from deepwright.features.series import Series as Series
@@ -66,7 +67,9 @@ from deepwright.features.text import Text as Text
 from deepwright.fusions.attention import Attention as Attention
 from deepwright.fusions.compare import Compare as Compare
 from deepwright.fusions.concat import Concat as Concat
+from deepwright.fusions.cross import Cross as Cross
 from deepwright.heads.binary import Binary as BinaryHead
+from deepwright.heads.matching import Matching as Matching
 from deepwright.heads.multiclass import Multiclass as Multiclass
 from deepwright.heads.multilabel import Multilabel as Multilabel
 from deepwright.heads.ordinal import Ordinal as OrdinalHead
@@ -156,6 +159,7 @@ __all__ = [
     "Conv2d",
     "Cosine",
     "Crop",
+    "Cross",
     "CrossEntropy",
     "Csv",
     "CsvLogger",
@@ -194,6 +198,8 @@ __all__ = [
     "MLP",
     "MLflow",
     "MSE",
+    "Match",
+    "Matching",
     "MaxPool2d",
     "MissingExtra",
     "Model",

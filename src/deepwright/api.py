@@ -15,6 +15,9 @@ from deepwright.mappings import override, read_mapping
 from deepwright.opening import Engine
 from deepwright.progress import Listener
 from deepwright.recipe import Recipe
+from deepwright.retrieval import Measure
+from deepwright.steps.embed import embed as embed_step
+from deepwright.steps.embed import neighbours as neighbours_step
 from deepwright.steps.evaluate import Evaluation
 from deepwright.steps.evaluate import evaluate as evaluate_step
 from deepwright.steps.predict import predict as predict_step
@@ -114,6 +117,56 @@ class Model:
         told: dict[str, Any] = {"seen": known, "top": top, "user": user, "item": item, "engine": engine, "listener": Console()}
         frame = recommend_step(self.path, as_rows(users), as_rows(items), **told)
         return frame.to_pandas() if _is_pandas(users) else frame
+
+    def embed(self, data: Any, *, of: str | None = None) -> Any:
+        """Return the vector that the network makes of each row.
+
+        Args:
+            data: As for :meth:`predict`; columns of other inputs may be missing.
+            of: The input whose vector is wanted, ``tabular`` for columns without an encoder of their own; by default the first of
+                two inputs that are compared, else the vector of all inputs together.
+
+        Returns:
+            The rows, and their vectors in the column ``vector``. A pandas table for pandas data, otherwise a Polars one.
+
+        Raises:
+            DataError: The rows do not fit the model's inputs.
+            UsageError: The network has no such vector.
+        """
+        frame = embed_step(self.path, as_rows(data), of=of, listener=Console())
+        return frame.to_pandas() if _is_pandas(data) else frame
+
+    def neighbours(
+        self,
+        data: Any,
+        index: Any,
+        *,
+        top: int = 10,
+        of: str | None = None,
+        index_of: str | None = None,
+        measure: Measure = "cosine",
+    ) -> Any:
+        """Return the rows of ``index`` that are most like each row, compared with all of them.
+
+        Args:
+            data: The rows that look, as for :meth:`predict`, or what :meth:`embed` returned for them.
+            index: The rows that are looked among, likewise.
+            top: The most rows for each.
+            of: The input that the rows are; see :meth:`embed`.
+            index_of: The input that the index's rows are; by default the other one of two that are compared, if the index has it.
+            measure: ``cosine`` or ``dot``.
+
+        Returns:
+            A row for each neighbour: ``row``, ``rank``, ``neighbour`` (rows from 1), ``score``, and the columns of the index. A
+            pandas table for pandas data, otherwise a Polars one.
+
+        Raises:
+            DataError: The rows do not fit the model's inputs.
+            UsageError: The network has no such vector.
+        """
+        told: dict[str, Any] = {"top": top, "of": of, "index_of": index_of, "measure": measure, "listener": Console()}
+        frame = neighbours_step(self.path, as_rows(data), as_rows(index), **told)
+        return frame.to_pandas() if _is_pandas(data) else frame
 
     def evaluate_top(
         self,

@@ -34,6 +34,7 @@ HEADS: dict[TargetKind, str] = {
     "multilabel": "multilabel",
     "ordinal": "ordinal",
     "labels": "tagging",
+    "match": "matching",
 }
 """The usual head of each kind of output."""
 

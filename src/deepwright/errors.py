@@ -235,6 +235,7 @@ CODES: Mapping[str, str] = {
     "E276": "Weights do not fit the network: names, shapes or values are wrong, or the file is not the one that the recipe knows.",
     "E280": "Predictions and targets do not fit each other: their shapes or class indices differ.",
     "E281": "A prediction is NaN or infinite, so that it cannot be evaluated.",
+    "E286": "Vectors to compare do not fit each other: their widths or numbers differ, or values are missing.",
     "E290": "The header of a delimited text stands again among its rows, as where files were put one below another.",
     # E3xx bundles
     "E301": "The path is not a bundle: the directory or its manifest.json is missing.",
@@ -260,7 +261,8 @@ CODES: Mapping[str, str] = {
     "E702": "A name that the package does not offer was asked for.",
     "E703": "A file cannot be written: the directory is missing, or permission is denied.",
     "E704": "The ending of an output file is not one that is written.",
-    "E705": "The bundle's first output ranks nothing: it is neither a number, binary nor ordinal.",
+    "E705": "The bundle's first output ranks nothing: it is neither a number, binary, ordinal nor a match.",
+    "E706": "The bundle's network has no vector of that input, or none at all.",
 }
 """Every code and what it means; ``deepwright explain-error CODE`` and docs/reference/errors.md show it."""
 

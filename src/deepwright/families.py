@@ -43,15 +43,19 @@ String, or List(String) where the tokens of a text are given."""
 SEQUENCES = ("tokens", "grams", "letters", "series", "sound")
 """The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end."""
 
-TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text"]
+TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text", "match"]
 """What an output is; it decides the head, the loss, the metrics and the pictures of the report. ``labels`` are one a token, a
-``text`` is as long as its head makes it."""
+``text`` is as long as its head makes it, a ``match`` tells which rows of one input belong to which of the other."""
 
-COUNTED = frozenset({"labels", "text"})
+COUNTED = frozenset({"labels", "text", "match"})
 """The kinds whose metrics are ratios of sums over rows: see :meth:`Feature.counts`."""
 
-Shape = Literal["vector", "sequence"]
-"""What a head reads: one vector of all inputs, (B, D), or a vector for each place of one input, (B, T, D), with a mask."""
+Shape = Literal["vector", "sequence", "pair"]
+"""What a head reads: one vector of all inputs, (B, D), or a vector for each place of one input, (B, T, D), with a mask, or the
+vectors of two inputs, (B, D) each."""
+
+EMBEDDING = "⟨vector⟩ "
+"""Outputs of the graph that begin so are the vectors of groups of inputs by their names, and without a name the fused one."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,7 @@ class TargetFacts:
         center: A number's value that the network predicts as 0.
         scale: A number's distance that the network predicts as 1.
         tokens: A text's: its tokens; 0, which no token of a text has, is free for a head to mean an end or a blank by it.
+        recurring: Of a match: the code of each value that several training rows have, and how many.
     """
 
     name: str
@@ -235,6 +240,7 @@ class TargetFacts:
     center: float = 0.0
     scale: float = 1.0
     tokens: TokensFacts | None = None
+    recurring: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -418,6 +424,8 @@ class Feature(Part):
     state: ClassVar[type[State]] = State
     dtype: ClassVar[Dtype] = "text"
     """What the data path casts the column to before ``fit`` and ``encode``."""
+    strata: ClassVar[bool] = True
+    """Outputs only: whether a split keeps the shares of its values, if they are texts."""
     usual_encoder: ClassVar[str] = ""
     """Inputs only: the encoder that is chosen if none is declared; empty: columns share the recipe's ``tabular`` encoder."""
 
@@ -459,7 +467,8 @@ class Feature(Part):
             binary, multiclass, ordinal: int32 (B,) class index, -1 if missing or unseen;
             multilabel: float32 (B, classes) of 0 and 1, NaN rows if missing;
             labels: int32 (B, T) class index, -1 behind a row's end, -1 throughout if missing, and where unseen;
-            text: int32 (B, U) the ids of its tokens, 1 where unknown, -1 behind its end, and throughout if it is missing or empty.
+            text: int32 (B, U) the ids of its tokens, 1 where unknown, -1 behind its end, and throughout if it is missing or empty;
+            match: int64 (B,) the same for rows that belong together, -1 if missing.
         """
         raise NotImplementedError
 
@@ -529,9 +538,14 @@ class Fusion(Part):
     """From the vectors of several encoders to one."""
 
     family: ClassVar[str] = "fusions"
+    reads: ClassVar[Shape] = "vector"
+    """What it reads of the first two inputs: their vectors, or their states, a ``sequence``."""
 
     def build(self, widths: Sequence[int]) -> FusionModule:
-        """Build the module: ``forward([(B, D_i)…]) -> (B, D)``; a members axis (B, K, D_i) passes through."""
+        """Build the module: ``forward([(B, D_i)…]) -> (B, D)``; a members axis (B, K, D_i) passes through.
+
+        Of one that reads sequences the first two are states and their mask, ((B, T, D_i), (B, T)), and there are no members.
+        """
         raise NotImplementedError
 
     @classmethod

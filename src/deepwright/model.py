@@ -8,6 +8,7 @@ Shapes: B rows, K parallel members (1 for ordinary networks), D the fused width,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import torch
@@ -26,6 +27,21 @@ VECTOR = "vector"
 """The array of the wire that stands for all others of a group: what its encoder has made of them, ahead of the steps."""
 
 
+@dataclass
+class Encoded:
+    """What the encoders make of a batch.
+
+    Args:
+        vectors: The vector of each group of inputs, (B, D) or (B, K, D).
+        states: The states (B, T, D) and the mask (B, T) of the groups that outputs of sequences are made of.
+        fused: The vector of all of them.
+    """
+
+    vectors: dict[str, Tensor] = field(default_factory=dict)
+    states: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    fused: Tensor | None = None
+
+
 class Model(nn.Module):
     """Encoders, fusion and heads in one module.
 
@@ -37,6 +53,8 @@ class Model(nn.Module):
         uncertainty: Whether the weights are learnt instead (Kendall et al., arXiv 1705.07115): each loss is scaled by
             exp(-s) and s is added.
         reads: The group whose states an output is made of, for outputs of sequences; others are made of the fused vector.
+        pairs: The two groups whose vectors an output compares, for outputs of pairs.
+        crossed: The groups whose states the fusion reads, instead of their vectors.
     """
 
     def __init__(
@@ -48,6 +66,8 @@ class Model(nn.Module):
         *,
         uncertainty: bool = False,
         reads: Mapping[str, str] | None = None,
+        pairs: Mapping[str, tuple[str, str]] | None = None,
+        crossed: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         # Column names may hold characters that module names may not: modules go by position, names by these tuples.
@@ -62,8 +82,12 @@ class Model(nn.Module):
         self.members = max(encoder.members for encoder in encoders.values())
         width = fusion.width if fusion is not None else next(iter(encoders.values())).width
         self.reads = dict(reads or {})
+        self.pairs = dict(pairs or {})
+        self.crossed = crossed
         self.layers = nn.ModuleList(
-            _output_layer(cast(SequenceEncoderModule, encoders[self.reads[name]]).states_width, head, 1)
+            _pair_layer([encoders[group].width for group in self.pairs[name]], head.size)
+            if name in self.pairs
+            else _output_layer(cast(SequenceEncoderModule, encoders[self.reads[name]]).states_width, head, 1)
             if name in self.reads
             else _output_layer(width, head, self.members)
             for name, head in heads.items()
@@ -91,27 +115,61 @@ class Model(nn.Module):
                 yield group, cast(EncoderModule, self.encoders[index])
 
     def forward(self, arrays: Mapping[str, Tensor]) -> dict[str, Raw]:
-        """Return each output's raw prediction, (B, O) or (B, K, O); of a sequence (B, T, O) and its mask (B, T)."""
-        vectors, states = [], dict[str, tuple[Tensor, Tensor]]()
+        """Return each output's raw prediction, (B, O) or (B, K, O).
+
+        Of a sequence (B, T, O) and its mask (B, T); of a pair its two vectors (B, D).
+        """
+        return self.raw(self.encoded(arrays))
+
+    def encoded(self, arrays: Mapping[str, Tensor]) -> Encoded:
+        """Return what the encoders make of a batch, and the fusion of that."""
+        found = Encoded()
         for group, encoder in self.grouped():
             prefix = f"{group}."
             if prefix + VECTOR in arrays:
-                vectors.append(arrays[prefix + VECTOR])
+                found.vectors[group] = arrays[prefix + VECTOR]
                 continue
             own = {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
-            if group in self.reads.values():
-                states[group] = cast(SequenceEncoderModule, encoder).states(own)
-            if len(self.reads) < len(self.outputs):
-                vectors.append(encoder(own))
-        fused = None if not vectors else vectors[0] if self.fusion is None else self.fusion(vectors)
+            if group in self.reads.values() or group in self.crossed:
+                found.states[group] = cast(SequenceEncoderModule, encoder).states(own)
+            if len(self.reads) < len(self.outputs) and (group not in self.crossed or self.pairs):
+                found.vectors[group] = encoder(own)
+        if len(self.reads) + len(self.pairs) < len(self.outputs):
+            given = [found.states[group] if group in self.crossed else found.vectors[group] for group in self.groups]
+            found.fused = found.vectors[self.groups[0]] if self.fusion is None else self.fusion(given)
+        return found
+
+    def raw(self, encoded: Encoded) -> dict[str, Raw]:
+        """Return each output's raw prediction of what :meth:`encoded` returned; see :meth:`forward`."""
         raw: dict[str, Raw] = {}
         for name, layer in zip(self.outputs, self.layers, strict=True):
-            if name in self.reads:
-                values, mask = states[self.reads[name]]
+            if name in self.pairs:
+                raw[name] = self._pair(name, layer, encoded)
+            elif name in self.reads:
+                values, mask = encoded.states[self.reads[name]]
                 raw[name] = (layer(values), mask)
             else:
-                raw[name] = layer(fused)
+                raw[name] = layer(encoded.fused)
         return raw
+
+    def _pair(self, name: str, layer: nn.Module, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """Return the two vectors (B, D) that an output compares."""
+        one, other = (encoded.vectors[group] for group in self.pairs[name])
+        first, second = layer.children()
+        return first(one), second(other)
+
+    def embeddings(self, encoded: Encoded) -> dict[str, Tensor]:
+        """Return the vector (B, D) of each group of inputs, and of all of them as ``""`` if a fusion joins them; members averaged.
+
+        What an output compares is given as it is compared.
+        """
+        vectors = dict(encoded.vectors)
+        for name, layer in zip(self.outputs, self.layers, strict=True):
+            if name in self.pairs:
+                vectors |= zip(self.pairs[name], self._pair(name, layer, encoded), strict=True)
+        if self.fusion is not None and encoded.fused is not None:
+            vectors[""] = encoded.fused
+        return {name: (vector.mean(1) if vector.ndim == 3 else vector).float() for name, vector in vectors.items()}
 
     def loss(
         self,
@@ -200,7 +258,11 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
             encoders[group] = _views(recipe, facts[group], part.build(facts[group]))
     # In the order of the inputs, whichever of two that share an encoder comes first.
     encoders = {group: encoders[group if group in encoders else recipe.inputs[group].same_as or group] for group in parts}
-    fusion = recipe.fusion.build([e.width for e in encoders.values()]) if recipe.fusion is not None and len(encoders) > 1 else None
+    pairs = _pairs(recipe, encoders)
+    joins = recipe.fusion is not None and len(encoders) > 1 and len(pairs) < len(recipe.outputs)
+    crossed = _crossed(recipe, encoders) if joins else ()
+    widths = [cast(SequenceEncoderModule, e).states_width if group in crossed else e.width for group, e in encoders.items()]
+    fusion = recipe.fusion.build(widths) if recipe.fusion is not None and joins else None
     heads = {}
     for name, target in data.target_facts().items():
         feature = recipe.outputs[name]
@@ -216,7 +278,56 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
         heads[name] = feature.head.build(target, feature.loss)
     weights = {name: feature.weight for name, feature in recipe.outputs.items()}
     reads = _reads(recipe, facts)
-    return Model(encoders, fusion, heads, weights, uncertainty=recipe.training.multitask == "uncertainty", reads=reads)
+    uncertain = recipe.training.multitask == "uncertainty"
+    return Model(encoders, fusion, heads, weights, uncertainty=uncertain, reads=reads, pairs=pairs, crossed=crossed)
+
+
+def _crossed(recipe: Recipe, encoders: Mapping[str, EncoderModule]) -> tuple[str, ...]:
+    """Return the two groups of inputs whose states the fusion reads; none if it reads vectors.
+
+    Raises:
+        RecipeError: Their encoders have no states, or others have members (E108).
+    """
+    if recipe.fusion is None or recipe.fusion.reads != "sequence":
+        return ()
+    first = tuple(encoders)[:2]
+    if all(isinstance(encoders[group], SequenceEncoderModule) for group in first) and all(
+        encoder.members == 1 for encoder in encoders.values()
+    ):
+        return first
+    raise RecipeError(
+        "E108",
+        f"the fusion {recipe.fusion.type_name()} reads the states of two inputs, and vectors without members of others",
+        where="fusion",
+        got=", ".join(f"{group}: {recipe.inputs[group].encoder if group != TABULAR else recipe.tabular}" for group in encoders),
+        expected="two texts, series or sounds whose encoder has states, such as lstm or transformer; mlp for columns beside them",
+        fix="inputs: {first: {type: text, encoder: lstm}, second: {type: text, same_as: first}}",
+    )
+
+
+def _pairs(recipe: Recipe, encoders: Mapping[str, EncoderModule]) -> dict[str, tuple[str, str]]:
+    """Return the two groups of inputs that each output of a pair compares.
+
+    Raises:
+        RecipeError: There are not two, or their vectors are not of one width, or have members (E108).
+    """
+    names = [name for name, feature in recipe.outputs.items() if feature.head is not None and feature.head.reads == "pair"]
+    if not names:
+        return {}
+    groups = list(encoders)
+    widths = [encoder.width for encoder in encoders.values()]
+    alike = len(set(widths)) == 1 or all(getattr(recipe.outputs[name].head, "width", None) for name in names)
+    if len(groups) != 2 or not alike or any(encoder.members > 1 for encoder in encoders.values()):
+        got = ", ".join(f"{group}: {encoder.width} values" for group, encoder in encoders.items())
+        raise RecipeError(
+            "E108",
+            f"the output {names[0]} compares two inputs whose encoders give vectors of one width",
+            where=f"outputs.{names[0]}",
+            got=got + (", in members" if any(encoder.members > 1 for encoder in encoders.values()) else ""),
+            expected="two inputs, such as two texts; columns without an encoder of their own are one",
+            fix="inputs: {first: {type: text, encoder: lstm}, second: {type: text, same_as: first}}, or head: {width: 128}",
+        )
+    return dict.fromkeys(names, (groups[0], groups[1]))
 
 
 def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
@@ -317,6 +428,11 @@ def _check_wires(parts: Mapping[str, Encoder | None], facts: Mapping[str, Facts]
             )
     if problems:
         raise RecipeError.of(problems)
+
+
+def _pair_layer(widths: list[int], size: int) -> nn.ModuleList:
+    """Return what brings each of two vectors to ``size`` values; 0: they stay."""
+    return nn.ModuleList(nn.Linear(width, size, bias=False) if size else nn.Identity() for width in widths)
 
 
 def _output_layer(width: int, head: HeadModule, members: int) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 from deepwright.bundle import Bundle
@@ -15,12 +16,13 @@ Engine = Literal["auto", "onnx", "torch"]
 """What computes predictions: the exported graph, the network itself, or the graph if there is one."""
 
 
-def read_rows(rows: Source | Table | str, like: Source | None = None) -> Table:
+def read_rows(rows: Source | Table | str, like: Source | None = None, known: Collection[str] = ()) -> Table:
     """Return the table of a path, a source or a table.
 
     Args:
         rows: What names the rows.
         like: The source of the training rows: its options (header, names, separator, …) are taken for a path of the same type.
+        known: Columns of which a few may be there: a first line that names one is a header, however alike the others are.
 
     Raises:
         RecipeError: No source recognises the path.
@@ -32,7 +34,11 @@ def read_rows(rows: Source | Table | str, like: Source | None = None) -> Table:
     if isinstance(rows, str) and like is not None and type(source) is type(like):
         options: dict[str, Any] = {name: getattr(source, name) for name in ("path", "split") if name in type(source).model_fields}
         source = like.model_copy(update=options)
-    return source.read()
+    table = source.read()
+    if getattr(source, "header", True) is None and any(note.what == "header" for note in table.notes):
+        named = source.model_copy(update={"header": True}).read()
+        return named if set(named.columns) & set(known) else table
+    return table
 
 
 def open_predictor(bundle: Bundle, engine: Engine = "auto") -> Predictor:

@@ -185,13 +185,15 @@ def scores_of(data: DataPath) -> Callable[[Outputs], NDArray[np.float64]]:
         return lambda outputs: outputs[name].astype(np.float64)
     if facts.kind == "binary":
         return lambda outputs: outputs[name][:, 1].astype(np.float64)
+    if facts.kind == "match":
+        return lambda outputs: np.einsum("bd,bd->b", outputs[name][:, 0], outputs[name][:, 1]).astype(np.float64)
     if facts.kind == "ordinal":
         return lambda outputs: outputs[name].astype(np.float64) @ np.arange(len(facts.classes))
     raise UsageError(
         "E705",
         f"a {facts.kind} output ranks nothing",
         where=f"output {name}",
-        expected="a first output that is a number, binary or ordinal",
+        expected="a first output that is a number, binary, ordinal or a match",
         fix="train with the rating, or whether there was one, as the output",
     )
 

@@ -290,7 +290,7 @@ def _divided(recipe: Recipe, table: Table) -> tuple[Table, Any, Any, Any, list[N
     first = next(iter(recipe.outputs))
     feature = recipe.outputs[first]
     target = once.frame[first] if first in once.columns else None
-    sides = split_rows(once, recipe.data.split, target=target, stratify=feature.dtype == "text")
+    sides = split_rows(once, recipe.data.split, target=target, stratify=feature.dtype == "text" and feature.strata)
     train = np.asarray(sides.train)
     if any(rule.missing == "drop" or rule.outliers == "drop" for rule in clean.columns.values()):
         types = {name: each.dtype for name, each in {**recipe.inputs, **recipe.outputs}.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from deepwright.bundle import Bundle
 from deepwright.datapath import Arrays, DataPath, joined, lengths, rows_at_once, tidied, trimmed
-from deepwright.errors import BundleError, DataError
+from deepwright.derive import needed_columns
+from deepwright.errors import BundleError, DataError, UsageError, nearest
+from deepwright.families import EMBEDDING
 from deepwright.media import DTYPES
 from deepwright.progress import Event, Listener, silent
 from deepwright.table import Table
@@ -40,9 +42,10 @@ class OnnxBackend:
     Args:
         path: The ``.onnx`` file.
         threads: Threads within an operator; by default all cores.
+        vectors: Whether the vectors of the inputs are returned instead of the predictions; ``None``: both.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, *, vectors: bool | None = False) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # Threads that wait by spinning take the cores from whatever else runs, and were measured to be slower then.
@@ -51,7 +54,7 @@ class OnnxBackend:
             options.intra_op_num_threads = threads
         # Bytes, not a path: the session then neither keeps the file open (Windows) nor minds where it lies.
         self.session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        self.names = [output.name for output in self.session.get_outputs()]
+        self.names = [output.name for output in self.session.get_outputs() if vectors in (None, output.name.startswith(EMBEDDING))]
 
     def run(self, arrays: Arrays) -> Outputs:
         """Return values (B,) or probabilities (B, classes) by output."""
@@ -96,9 +99,76 @@ class Predictor:
             listener(Event("note", note.text, values={"what": note.what, "count": note.count}))
         return self.data.decode(self.outputs(ready, listener))
 
+    def compared(self) -> list[str]:
+        """Return the two groups of inputs that the model compares, or none.
+
+        They are those of an output that is a match, or share an encoder.
+        """
+        recipe, groups = self.bundle.recipe, list(self.data.groups())
+        if any(facts.kind == "match" for facts in self.data.target_facts().values()):
+            return groups
+        twins = [name for name, feature in recipe.inputs.items() if feature.same_as is not None]
+        return [name for name in groups if name in (twins[0], recipe.inputs[twins[0]].same_as)] if twins else []
+
+    def embed(self, table: Table, of: str | None = None, listener: Listener = silent) -> NDArray[np.float32]:
+        """Return the vector (B, D) that the network makes of each raw row.
+
+        Args:
+            table: The rows.
+            of: The input whose vector is wanted (``tabular``: of all columns without an encoder of their own); by default the
+                first of two inputs that are compared, else the vector of all inputs together.
+            listener: Hears of progress.
+
+        Raises:
+            UsageError: The model has no such vector (E706).
+            DataError: The rows do not fit, or hold no column of that input.
+        """
+        graph = OnnxBackend(self.bundle.file("model.onnx"), vectors=True)
+        name, columns = _asked(self.data, graph.names, of, self.compared())
+        if not any(column in table.columns for column in columns):
+            raise DataError(
+                "E107",
+                "no column of the input is there",
+                where=table.name,
+                got=", ".join(table.columns[:20]),
+                expected=", ".join(columns[:20]),
+                fix=f"rename the column to {columns[0]}, or ask for the vector of another input: --of INPUT",
+            )
+        graph.names = [name]
+        ready = self.data.prepare(tidied(self.bundle.recipe, table), outputs=False)
+        listener(Event("embed", f"the vectors of {name.removeprefix(EMBEDDING) or 'all inputs together'}", values={"of": name}))
+        found = run_in_chunks(graph, ready, self.data.encode, self.data, listener, decided=dict)
+        return found[name] if len(ready) else np.zeros((0, 1), np.float32)
+
+
+def _asked(data: DataPath, names: Sequence[str], of: str | None, compared: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the graph's name of a vector, and the columns that it is made of.
+
+    Raises:
+        UsageError: There is no such vector (E706).
+    """
+    groups, derived = data.groups(), data.recipe.data.derive
+    usual = compared[:1] if compared and f"{EMBEDDING}{compared[0]}" in names else list(groups) if len(groups) == 1 else [""]
+    chosen = of if of is not None else usual[0]
+    if (name := f"{EMBEDDING}{chosen}") in names:
+        columns = groups.get(chosen) or [column for group in groups.values() for column in group]
+        return name, list(dict.fromkeys([*columns, *(needed_columns(derived) if set(columns) & set(derived) else ())]))
+    known = [each.removeprefix(EMBEDDING) for each in names]
+    raise UsageError(
+        "E706",
+        f"the model has no vector of {chosen!r}{nearest(chosen, known)}" if known else "the model has no vectors",
+        got=", ".join(each for each in known if each) or "outputs of places only, or a bundle of an earlier version",
+        expected="an input of the model",
+    )
+
 
 def run_in_chunks(
-    backend: Backend, ready: Table, encode: Callable[[Table], Arrays], data: DataPath, listener: Listener = silent
+    backend: Backend,
+    ready: Table,
+    encode: Callable[[Table], Arrays],
+    data: DataPath,
+    listener: Listener = silent,
+    decided: Callable[[Outputs], Outputs] | None = None,
 ) -> Outputs:
     """Encode a block of rows at a time, run the graph on chunks of it, and tell the listener how far it is."""
     if len(ready) == 0:
@@ -119,13 +189,18 @@ def run_in_chunks(
             if len(ready) > CHUNK:
                 listener(Event("predict", f"{first + done:,} of {len(ready):,} rows", (first + done) / len(ready)))
 
-        for name, values in run_rows(backend, data, arrays, len(part), tell).items():
+        for name, values in run_rows(backend, data, arrays, len(part), tell, decided).items():
             collected.setdefault(name, []).append(values)
     return {name: joined(parts) for name, parts in collected.items()}
 
 
 def run_rows(
-    backend: Backend, data: DataPath, arrays: Arrays, rows: int, tell: Callable[[int], None] = lambda done: None
+    backend: Backend,
+    data: DataPath,
+    arrays: Arrays,
+    rows: int,
+    tell: Callable[[int], None] = lambda done: None,
+    decided: Callable[[Outputs], Outputs] | None = None,
 ) -> Outputs:
     """Run the graph on encoded rows, in chunks that fit into memory, and return the outputs' values in the rows' order.
 
@@ -135,12 +210,14 @@ def run_rows(
         arrays: Encoded rows.
         rows: How many they are.
         tell: Hears how many are done.
+        decided: From what leaves the graph to what is returned; by default to the values of ``data``'s outputs.
     """
+    decided = decided or data.decided
     collected: dict[str, list[NDArray[np.float32]]] = {}
     done, places = 0, []
     for chosen, chunk in _chunks(arrays, rows):
         places.append(chosen)
-        for name, values in data.decided(backend.run(chunk)).items():
+        for name, values in decided(backend.run(chunk)).items():
             collected.setdefault(name, []).append(values)
         done += len(chosen)
         tell(done)

@@ -170,7 +170,7 @@ def _divided(recipe: Recipe, scan: Scan) -> _Sides:
             table = table.with_frame(table.frame.with_columns(read[rows]))
     name = next(iter(recipe.outputs))
     target = table.frame[name] if name in table.columns else None
-    sides = split_rows(table, split, target=target, stratify=recipe.outputs[name].dtype == "text")
+    sides = split_rows(table, split, target=target, stratify=recipe.outputs[name].dtype == "text" and recipe.outputs[name].strata)
     notes += sides.notes
     train = rows[sides.train]
     for name, rule in clean.columns.items():

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 Raw = Tensor | tuple[Tensor, Tensor]
-"""What a head predicts from before any link function: (B, O), or of a sequence (B, T, O) and its mask (B, T)."""
+"""What a head predicts from before any link function: (B, O), of a sequence (B, T, O) and its mask (B, T), of a pair two (B, D)."""
 
 RowLoss = Callable[[Any, Tensor], Tensor]
 """``loss(raw, target) -> (B,)``: one loss a row."""
@@ -36,11 +36,14 @@ class SequenceEncoderModule(EncoderModule):
 
 
 class FusionModule(nn.Module):
-    """``forward([(B, D_i)…]) -> (B, width)``; a members axis, if any, stands before the last."""
+    """``forward([(B, D_i)…]) -> (B, width)``; a members axis, if any, stands before the last.
+
+    Of one that reads sequences the first two are states and their mask, ((B, T, D_i), (B, T)).
+    """
 
     width: int
 
-    def forward(self, vectors: list[Tensor]) -> Tensor:
+    def forward(self, vectors: list[Any]) -> Tensor:
         """Fuse the vectors of all encoders."""
         raise NotImplementedError
 
@@ -49,6 +52,8 @@ class HeadModule(nn.Module):
     """What turns raw predictions into a loss and into what leaves the graph. The assembler makes the output layer.
 
     For a head that reads a sequence, raw is ``(values (B, T, size), mask (B, T))``, and so is what ``loss`` and ``outputs`` get.
+    For one that reads a pair it is the two vectors, each brought to ``size`` values, or as they are if that is 0; its loss may
+    compare the rows of a batch.
 
     ``size`` is the width of the raw prediction (1 is squeezed away: raw is (B,) then). ``initial_bias`` (size,), if any, is where
     the bias of the output layer starts: at what the class shares alone predict, so that training need not find them first.

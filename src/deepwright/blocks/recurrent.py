@@ -67,10 +67,10 @@ class Recurrent(nn.Module):
         return x
 
     def _run(self, cell: nn.Module, x: Tensor) -> Tensor:
-        if x.device.type == "cpu":
-            with torch.autocast("cpu", enabled=False):  # there is no bf16 kernel for all of them
+        if x.device.type == "cpu" and not isinstance(cell, nn.LSTM):
+            with torch.autocast("cpu", enabled=False):  # of the three only LSTMs have a bf16 kernel there
                 return self._states(cell, x.float())
-        return self._states(cell, x)
+        return self._states(cell, x).float()
 
     def _states(self, cell: nn.Module, x: Tensor) -> Tensor:
         if isinstance(cell, nn.RNN) and torch.compiler.is_exporting():

@@ -59,19 +59,20 @@ def predict(
         sys.stdout.write(_flat(frame).write_csv())
 
 
-def check_ending(out: Path | None) -> None:
-    """Refuse a file that rows cannot be written to, before any work is done.
+def check_ending(out: Path | None, but: tuple[str, ...] = ()) -> None:
+    """Refuse a file that rows cannot be written to, or one of the endings of ``but``, before any work is done.
 
     Raises:
         UsageError: E704.
     """
-    if out is not None and out.suffix.lower() not in FORMATS:
+    formats = [each for each in FORMATS if each not in but]
+    if out is not None and out.suffix.lower() not in formats:
         raise UsageError(
             "E704",
-            f"predictions are not written to {out.suffix or 'files without an ending'}",
+            f"the result is not written to {out.suffix or 'files without an ending'}",
             where=str(out),
-            expected="one of " + ", ".join(FORMATS),
-            fix=f"-o {out.with_suffix('.csv')}",
+            expected="one of " + ", ".join(formats),
+            fix=f"-o {out.with_suffix(formats[0])}",
         )
 
 

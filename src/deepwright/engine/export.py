@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from deepwright.datapath import Arrays, lengths, trimmed
 from deepwright.errors import ExportError, need
-from deepwright.families import SEQUENCES, Facts
+from deepwright.families import EMBEDDING, SEQUENCES, Facts
 from deepwright.model import Model
 from deepwright.runtime import OnnxBackend
 
@@ -55,7 +55,14 @@ class _Graph(nn.Module):
         self.names = names
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.model.predict(self.model(dict(zip(self.names, tensors, strict=True)))).values())
+        return tuple(results(self.model, dict(zip(self.names, tensors, strict=True))).values())
+
+
+def results(model: Model, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return all that leaves the graph: what is predicted, and the vectors of the inputs by :data:`EMBEDDING` and their names."""
+    encoded = model.encoded(tensors)
+    vectors = {f"{EMBEDDING}{name}": vector for name, vector in model.embeddings(encoded).items()}
+    return vectors | model.predict(model.raw(encoded))
 
 
 def export(model: Model, arrays: Arrays, path: Path) -> None:
@@ -75,7 +82,7 @@ def export(model: Model, arrays: Arrays, path: Path) -> None:
     graph = _Graph(model, names).cpu().eval()
     example = tuple(torch.from_numpy(np.require(array, requirements=["C", "W"])) for array in _example(arrays).values())
     with torch.inference_mode():
-        outputs = list(graph.model.predict(graph.model(dict(zip(names, example, strict=True)))))
+        outputs = list(results(graph.model, dict(zip(names, example, strict=True))))
     batch = torch.export.Dim("batch", min=1)
     places = {name: {1: torch.export.Dim(f"places{i}", min=1)} for i, name in enumerate(names) if _is_sequence(name)}
     try:
@@ -146,7 +153,7 @@ def compare(model: Model, path: Path, arrays: Arrays, facts: Mapping[str, Facts]
     count = len(next(iter(edges.values())))
     rows = {name: np.concatenate([edges[name], array[: max(BATCHES) * 4]]) for name, array in arrays.items()}
     total = len(next(iter(rows.values())))
-    backend = OnnxBackend(path)
+    backend = OnnxBackend(path, vectors=None)
     model.eval()
     worst, seen = 0.0, set()
     for size in BATCHES:
@@ -154,7 +161,7 @@ def compare(model: Model, path: Path, arrays: Arrays, facts: Mapping[str, Facts]
             whole = {name: array[start : start + size] for name, array in rows.items()}
             part = {name: np.ascontiguousarray(array) for name, array in trimmed(whole).items()}
             with torch.inference_mode():
-                theirs = model.predict(model({name: torch.from_numpy(array) for name, array in part.items()}))
+                theirs = results(model, {name: torch.from_numpy(array) for name, array in part.items()})
             runs = [backend.run(part)]
             if known := lengths(part):
                 seen.add(tuple(part[name].shape[1] for name in known))

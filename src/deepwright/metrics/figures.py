@@ -246,6 +246,8 @@ def worst(rows: Rows, size: int) -> tuple[int, ...]:
         edits, wanted = rows.outputs[:, columns("characters")].T
         badness = edits / np.maximum(wanted, 1) if rows.outputs[:, columns("searched")].any() else lost / np.maximum(tokens, 1)
         wrong = badness > 0
+    elif rows.kind == "match":
+        badness, wrong = 1 - rows.outputs[:, 0], rows.outputs[:, 1] < 1
     elif rows.kind == "multilabel":
         right = np.where(rows.target, rows.outputs, 1 - rows.outputs)
         badness, wrong = -np.log(np.clip(right, rows.eps, 1)).sum(1), ~rows.correct

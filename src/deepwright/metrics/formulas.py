@@ -246,6 +246,26 @@ def _sought(s: Sample, values: Floats) -> Floats:
     return np.where(_text_sums(s, "searched")[0] > 0, values, np.nan)
 
 
+def reciprocal_rank(s: Sample) -> Floats:
+    """Return the mean of 1 / the place of the right partner; see :func:`deepwright.retrieval.place_counts`."""
+    return s.mean(s.rows.outputs[:, 0])
+
+
+def found_first(s: Sample) -> Floats:
+    """Return the share of rows whose right partner is the first."""
+    return s.mean(s.rows.outputs[:, 1])
+
+
+def found_in_5(s: Sample) -> Floats:
+    """Return the share of rows whose right partner is among the first five."""
+    return s.mean(s.rows.outputs[:, 2])
+
+
+def found_in_10(s: Sample) -> Floats:
+    """Return the share of rows whose right partner is among the first ten."""
+    return s.mean(s.rows.outputs[:, 3])
+
+
 def balanced_accuracy(s: Sample) -> Floats:
     """Return the mean recall of the classes that occur."""
     hits, _, true = s.table

@@ -201,6 +201,8 @@ def _pictures(rows: Rows, facts: TargetFacts, seed: int) -> dict[str, Any]:
         return {}
     if rows.kind == "labels":
         return {"per_class": figures.span_rows(rows, tagging.types(facts.classes))}
+    if rows.kind == "match":
+        return {}
     if rows.kind == "number":
         return {"residuals": figures.residuals(rows), "sample": figures.points(rows, seed)}
     roc, pr = figures.curves(rows, facts.classes)

@@ -120,6 +120,12 @@ METRICS: dict[TargetKind, dict[str, Metric]] = {
         "rouge_l": Metric("ROUGE-L", formulas.rouge_l, True, _UNSOUGHT, "mean F1 of the longest common subsequence of words"),
         "bits": Metric("Bits a token", formulas.bits, False, _UNLIKELY, "of the true text: its bits by the model, a token"),
     },
+    "match": {
+        "mrr": Metric("MRR", formulas.reciprocal_rank, True, _BIG, "mean of 1 / the place of the right partner among all rows'"),
+        "recall_at_1": Metric("Recall @1", formulas.found_first, True, _BIG, "share of rows whose right partner is first"),
+        "recall_at_5": Metric("Recall @5", formulas.found_in_5, True, _BIG, "share of rows whose right partner is among 5"),
+        "recall_at_10": Metric("Recall @10", formulas.found_in_10, True, _BIG, "share of rows whose right partner is among 10"),
+    },
     "ordinal": {
         "quadratic_kappa": Metric(
             "Quadratic κ", formulas.quadratic_kappa, True, "only one class occurs", "agreement beyond chance, squared"

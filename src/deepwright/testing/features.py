@@ -154,6 +154,9 @@ def check_target(feature: type[Feature]) -> None:
         if facts.kind == "labels":
             check_label_target(part, column, state, facts)
             continue
+        if facts.kind == "match":
+            check_match_target(part, column, state, facts)
+            continue
         if facts.kind == "number":
             check_number_target(part, column, state, facts)
         else:
@@ -221,6 +224,24 @@ def check_text_target(part: Feature, column: pl.Series, state: Any) -> None:
     assert np.isnan(counts[empty]).all()
     assert np.isfinite(counts[~empty]).all()
     assert part.decode("name", target[:0], state).height == 0
+
+
+def check_match_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:
+    """Codes are equal where values are, and tell how many training rows have them; the likeness of two vectors is their product."""
+    encoded = part.target(column, state)
+    assert encoded.dtype == np.int64
+    target = encoded.astype(np.int64)
+    assert (target[column.is_null().to_numpy()] == -1).all()
+    assert (target[~column.is_null().to_numpy()] >= 0).all()
+    assert pl.Series(target).n_unique() == column.n_unique()
+    assert (part.target(column.reverse(), state) == target[::-1]).all()
+    counts = dict(zip(*(each.tolist() for each in np.unique(target[target >= 0], return_counts=True)), strict=True))
+    assert dict(facts.recurring) == {code: count for code, count in counts.items() if count > 1}
+    assert facts.rows == sum(counts.values())
+    vectors = np.random.default_rng(0).normal(size=(len(column), 2, 5)).astype(np.float32)
+    np.testing.assert_allclose(part.decode("name", vectors, state)["name"], (vectors[:, 0] * vectors[:, 1]).sum(1), rtol=1e-5)
+    assert part.decode("name", vectors[:0], state).height == 0
+    assert np.isnan(part.counts(vectors, target, state)[target < 0]).all()
 
 
 def check_class_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:

@@ -140,6 +140,25 @@ def check_sequence(part: Head) -> None:
         assert not noise.grad[~mask].any(), "what is behind the end learns"
 
 
+def check_pair(part: Head) -> None:
+    """Of a head that reads a pair: partners that are alike have less loss than others; those of one code are no negatives."""
+    for kind in part.kinds if part.reads == "pair" else ():
+        module = part.build(target_facts(kind), None)
+        vectors = 3.0 * torch.eye(5)
+        loss = module.loss((vectors, vectors), torch.arange(5))
+        assert loss.shape == (5,)
+        assert loss.max() < 1e-3, "the perfect prediction has a loss"
+        wrong = module.loss((vectors, vectors.roll(1, 0)), torch.arange(5))
+        assert (wrong > loss + 0.1).all(), "a wrong partner has no more loss than the right one"
+        assert module.loss((vectors, vectors.roll(1, 0)), torch.zeros(5, dtype=torch.long)).max() < wrong.min()
+        out = module.outputs((vectors, 0 * vectors))
+        assert out.shape == (5, 2, 5)
+        assert torch.isfinite(out).all()
+        noise = [torch.zeros(4, 3, requires_grad=True), torch.randn(4, 3, requires_grad=True)]
+        torch.autograd.backward(module.loss((noise[0], noise[1]), torch.tensor([0, 1, 0, 2])).sum())
+        assert all(each.grad is not None and torch.isfinite(each.grad).all() for each in noise)
+
+
 CHECKS: tuple[Callable[[Head], None], ...] = (
     check_outputs,
     check_agreement,
@@ -148,6 +167,7 @@ CHECKS: tuple[Callable[[Head], None], ...] = (
     check_initial_bias,
     check_export,
     check_sequence,
+    check_pair,
 )
 """Every check of this suite."""
 

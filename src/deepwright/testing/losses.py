@@ -17,8 +17,8 @@ SURE = 12.0
 
 def target_facts(kind: TargetKind) -> TargetFacts:
     """Return tiny facts of an output of ``kind``."""
-    classes = {"number": (), "binary": ("no", "yes")}.get(kind, ("a", "b", "c", "d"))
-    counts = {"number": (), "binary": (75, 25)}.get(kind, (10, 20, 30, 40))
+    classes = {"number": (), "match": (), "binary": ("no", "yes")}.get(kind, ("a", "b", "c", "d"))
+    counts = {"number": (), "match": (), "binary": (75, 25)}.get(kind, (10, 20, 30, 40))
     return TargetFacts("output", kind, classes, counts, rows=100, center=5.0, scale=2.0)
 
 
