@@ -52,6 +52,7 @@ from deepwright.errors import Problem as Problem
 from deepwright.errors import RecipeError as RecipeError
 from deepwright.errors import TrainingError as TrainingError
 from deepwright.errors import UsageError as UsageError
+from deepwright.features.answer import Answer as Answer
 from deepwright.features.binary import Binary as Binary
 from deepwright.features.category import Category as Category
 from deepwright.features.date import Date as Date
@@ -69,10 +70,12 @@ from deepwright.fusions.compare import Compare as Compare
 from deepwright.fusions.concat import Concat as Concat
 from deepwright.fusions.cross import Cross as Cross
 from deepwright.heads.binary import Binary as BinaryHead
+from deepwright.heads.ctc import CTC as CTC
 from deepwright.heads.matching import Matching as Matching
 from deepwright.heads.multiclass import Multiclass as Multiclass
 from deepwright.heads.multilabel import Multilabel as Multilabel
 from deepwright.heads.ordinal import Ordinal as OrdinalHead
+from deepwright.heads.pointers import Pointers as Pointers
 from deepwright.heads.regression import Regression as Regression
 from deepwright.heads.tagging import Tagging as Tagging
 from deepwright.layers.activation import Activation as Activation
@@ -119,6 +122,7 @@ from deepwright.sources.ndjson import Ndjson as Ndjson
 from deepwright.sources.parquet import Parquet as Parquet
 from deepwright.sources.sounds import Sounds as Sounds
 from deepwright.sources.sql import Sql as Sql
+from deepwright.sources.squad import Squad as Squad
 from deepwright.sources.ts import Ts as Ts
 from deepwright.steps.inspect import inspect as inspect
 from deepwright.table import Table as Table
@@ -136,6 +140,7 @@ __all__ = [
     "AdamW",
     "Affine",
     "Airbench",
+    "Answer",
     "Arff",
     "Attention",
     "AvgPool2d",
@@ -149,6 +154,7 @@ __all__ = [
     "BundleError",
     "CNN",
     "CRNN",
+    "CTC",
     "Category",
     "Color",
     "Compare",
@@ -214,6 +220,7 @@ __all__ = [
     "OrdinalHead",
     "Parquet",
     "Plateau",
+    "Pointers",
     "Pretrained",
     "Problem",
     "RMSprop",
@@ -233,6 +240,7 @@ __all__ = [
     "Sounds",
     "Speed",
     "Sql",
+    "Squad",
     "Step",
     "TCN",
     "TabM",

@@ -11,6 +11,7 @@ import polars as pl
 from deepwright.errors import DataError, Problem
 from deepwright.families import Dtype
 from deepwright.frames import Note
+from deepwright.spans import ANSWERS, as_answers, as_spans, is_spans
 
 _TIMES = ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "T%H:%M:%S%.f", "T%H:%M", "T%H:%M:%S%.f%z", " %H:%M:%S%.f%z")
 _YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y年%m月%d日")
@@ -34,6 +35,8 @@ _EMPTY: dict[Dtype, pl.DataType] = {
     "series": pl.List(pl.Float64()),
     "sound": pl.Binary(),
     "words": pl.String(),
+    "labels": pl.List(pl.String()),
+    "answer": ANSWERS,
 }
 """What a column without any value becomes."""
 
@@ -52,6 +55,8 @@ def cast(
     * ``tags``: List(String); texts are split at ``|``, ``;`` or ``,``, whichever the column uses.
     * ``series``: List(Float64), or List(List(Float64)) of places and their channels; texts are split at blanks, ``,`` or ``;``.
     * ``words``: String, or List(String) where tokens are given.
+    * ``labels``: String or List(String), or spans of characters (:data:`deepwright.spans.SPANS`).
+    * ``answer``: :data:`deepwright.spans.ANSWERS`, from texts, lists of texts, or lists of texts with their starts.
     * ``sound``: Binary (a file's bytes) or String (its path), unchanged.
 
     Args:
@@ -124,6 +129,19 @@ def _words(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Not
     if isinstance(column.dtype, pl.List | pl.Array) and not column.dtype.inner.is_nested():
         return column.cast(pl.List(pl.String)), None
     return _text(column, where, lenient)
+
+
+def _labels(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
+    if is_spans(column.dtype):
+        return as_spans(column), None
+    return _words(column, where, lenient)
+
+
+def _answer(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
+    found = as_answers(column if column.dtype.is_nested() else _text(column, where, lenient)[0])
+    if found is None:
+        raise _wrong_dtype(column, "answers", where)
+    return found, None
 
 
 def _date(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
@@ -299,4 +317,6 @@ _CASTS: dict[Dtype, Callable[[pl.Series, str, bool], tuple[pl.Series, Note | Non
     "series": _series,
     "sound": _sound,
     "words": _words,
+    "labels": _labels,
+    "answer": _answer,
 }

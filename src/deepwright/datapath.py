@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from deepwright.clean import CleanState, apply_values, fit_clean
 from deepwright.derive import derive, needed_columns
 from deepwright.encoding import UNKNOWN, Labels
-from deepwright.errors import DataError, DeepwrightError, Problem, nearest
+from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
 from deepwright.families import COUNTED, SEQUENCES, Facts, Feature, State, TargetFacts
 from deepwright.media import DTYPES
 from deepwright.recipe import Recipe
+from deepwright.spans import is_spans
 from deepwright.table import Note, Table, cast, tidy
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -151,7 +152,7 @@ class DataPath:
         return found
 
     def measured(
-        self, outputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]]
+        self, outputs: Mapping[str, NDArray[Any]], targets: Mapping[str, NDArray[Any]], ready: pl.DataFrame
     ) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
         """Return each output and its target as metrics want them: numbers in the column's own units, classes as they are."""
         found: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
@@ -159,7 +160,11 @@ class DataPath:
             output, target = outputs[name], targets[name]
             feature, state = self.recipe.outputs[name], self.outputs[name]
             if facts.kind in COUNTED:
-                output = feature.counts(output, target, state, outputs.get(f"{name}.{LIKELIHOOD}"))
+                if type(feature).judged is not Feature.judged:
+                    texts = ready[text_of(self.recipe, name)]
+                    output = feature.judged(output, ready[name], texts, self.recipe.inputs[texts.name].places(texts))
+                else:
+                    output = feature.counts(output, target, state, outputs.get(f"{name}.{LIKELIHOOD}"))
                 target = np.where(np.isnan(output).any(1), -1, 0)
                 output = np.nan_to_num(output)
             if facts.kind == "number":
@@ -178,9 +183,15 @@ class DataPath:
             found[name] = facts
         return found
 
-    def decode(self, outputs: Mapping[str, NDArray[np.float32]]) -> pl.DataFrame:
-        """Turn what leaves the graph into prediction columns."""
-        frames = [feature.decode(name, outputs[name], self.outputs[name]) for name, feature in self.recipe.outputs.items()]
+    def decode(self, outputs: Mapping[str, NDArray[np.float32]], ready: pl.DataFrame) -> pl.DataFrame:
+        """Turn what leaves the graph for prepared rows into prediction columns."""
+        frames = []
+        for name, feature in self.recipe.outputs.items():
+            frame = feature.decode(name, outputs[name], self.outputs[name])
+            if feature.in_text:
+                texts = ready[text_of(self.recipe, name)]
+                frame = feature.located(frame, name, texts, self.recipe.inputs[texts.name].places(texts))
+            frames.append(frame)
         return pl.concat(frames, how="horizontal")
 
     def dump(self) -> dict[str, Any]:
@@ -252,8 +263,36 @@ def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
 
 
 def tidied(recipe: Recipe, table: Table) -> Table:
-    """Strip blanks and read missing markers as the recipe declares; each is noted with its count."""
-    return tidy(table, strip=recipe.data.clean.strip, missing=recipe.data.clean.missing)
+    """Strip blanks and read missing markers as the recipe declares; each is noted with its count.
+
+    Texts whose characters are counted keep their blanks.
+    """
+    counted = set[str]()
+    if any(feature.in_text for feature in recipe.outputs.values()):
+        counted = {name for name, feature in recipe.inputs.items() if feature.dtype == "words"} or {*table.columns}
+    if any(is_spans(dtype) for dtype in table.frame.schema.values()):
+        counted |= {*table.columns}
+    return tidy(table, strip=recipe.data.clean.strip, missing=recipe.data.clean.missing, whole=counted)
+
+
+def text_of(recipe: Recipe, output: str) -> str:
+    """Return the input in whose text an output lies.
+
+    Raises:
+        RecipeError: There is none, or several (E108).
+    """
+    texts = [name for name, feature in recipe.inputs.items() if feature.dtype == "words"]
+    feature = recipe.outputs[output]
+    chosen = [name for name in texts if feature.of in (None, name) and (feature.of or name != feature.asks)]
+    if len(chosen) != 1:
+        raise RecipeError(
+            "E108",
+            f"the output {output} lies in a text, and " + ("there are several" if chosen else "there is no such input"),
+            where=f"outputs.{output}.of",
+            got=", ".join(texts) or ", ".join(recipe.inputs) or "no input",
+            expected="one input of the type text",
+        )
+    return chosen[0]
 
 
 def missing_targets(table: Table, names: Iterable[str]) -> tuple[Table, NDArray[np.int64]]:
@@ -296,8 +335,42 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
         raise DataError.of(problems)
     ready = pl.DataFrame(columns)
     if outputs:
+        ready, more = _placed(recipe, ready, table.name)
         _check_tokens(recipe, ready, table.name)
+        notes += more
     return table.with_frame(ready, *notes)
+
+
+def _placed(recipe: Recipe, frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[Note]]:
+    """Turn outputs that are told by the characters of a text into those of its tokens.
+
+    Raises:
+        DataError: Some do not fit (E227, the first ten rows), unless ``on_error`` of their cleaning is ``missing``.
+    """
+    notes, problems = [], []
+    for key, feature in recipe.outputs.items():
+        if not feature.in_text:
+            continue
+        texts = frame[text_of(recipe, key)]
+        column, wrong = feature.placed(frame[key], texts, recipe.inputs[texts.name].places(texts), f"{name}: column {key}")
+        rule = recipe.data.clean.columns.get(key)
+        if wrong and rule is not None and rule.on_error == "missing":
+            gone = np.isin(np.arange(len(frame)), list(wrong))
+            column = pl.select(pl.when(~pl.Series(gone)).then(column)).to_series().alias(key)
+            notes.append(Note("cast", f"{key}: {len(wrong):,} values do not fit their text and became missing", len(wrong), key))
+        elif wrong:
+            rows = sorted(wrong)
+            shown = "; ".join(f"row {row + 1}: {wrong[row]}" for row in rows[:10])
+            more = f"; … {len(rows) - 10:,} more rows" if len(rows) > 10 else ""
+            fix = f"data: {{clean: {{{key}: {{on_error: missing}}}}}} leaves these rows out"
+            if any("cuts a token" in each for each in wrong.values()):
+                fix = f"inputs: {{{texts.name}: {{type: text, tokens: char}}}} where words are cut, or {fix}"
+            text = f"{len(wrong):,} of {len(frame):,} values do not fit their text"
+            problems.append(Problem("E227", text, f"{name}: column {key}", shown + more, fix=fix))
+        frame = frame.with_columns(column)
+    if problems:
+        raise DataError.of(problems)
+    return frame, notes
 
 
 def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
@@ -309,7 +382,7 @@ def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
     given = [key for key in recipe.inputs if frame[key].dtype == pl.List(pl.String) and recipe.inputs[key].dtype == "words"]
     for label, feature in recipe.outputs.items():
         of = feature.of or (given[0] if len(given) == 1 else None)
-        if feature.can_input or feature.dtype != "words" or of not in given or frame[label].dtype != pl.List(pl.String):
+        if feature.dtype != "labels" or of not in given or frame[label].dtype != pl.List(pl.String):
             continue
         wrong = (frame[label].list.len() != frame[of].list.len()).fill_null(False).arg_true()
         if len(wrong):

@@ -14,9 +14,15 @@ from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, 
 from deepwright.families import Augmentation, Encoder, Feature, Fusion, Head, Loss, Optimizer, Schedule, TargetKind
 from deepwright.kinds import Kind, infer, infer_target
 from deepwright.recipe import Rate, Recipe, Training
+from deepwright.spans import as_spans, is_spans
 from deepwright.table import Note, Table
 
-NOT_INPUTS = {"constant": "it holds one value only", "identifier": "its values are unique", "empty": "it holds no value"}
+NOT_INPUTS = {
+    "constant": "it holds one value only",
+    "identifier": "its values are unique",
+    "empty": "it holds no value",
+    "labels": "it holds spans of a text",
+}
 """Inferred kinds that are left out, and why."""
 
 TOKENS = {"type": "text", "letters": True, "lower": False}
@@ -35,6 +41,7 @@ HEADS: dict[TargetKind, str] = {
     "ordinal": "ordinal",
     "labels": "tagging",
     "match": "matching",
+    "answer": "pointers",
 }
 """The usual head of each kind of output."""
 
@@ -69,6 +76,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
         )
     if problems:
         raise RecipeError.of(problems)
+    recipe = _formed(recipe, table)
     declared = {**recipe.inputs, **recipe.outputs}
     left_out = {
         *recipe.data.drop,
@@ -79,14 +87,15 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
     for name in table.columns if recipe.data.columns == "all" else ():
         if name in declared or name in left_out:
             continue
-        kind = _beside_labels(recipe, table, name) or infer(table.frame[name], name)
+        kind = _beside_labels(recipe, table, name) or _beneath_spans(recipe, table, name) or _asking(recipe, name)
+        kind = kind or infer(table.frame[name], name)
         reason = NOT_INPUTS.get(kind.type) or (
             None if kind.type in (*Feature.types(), "tokens") else f"the type {kind.type} is not an input yet"
         )
         if reason:
             notes.append(Note("left_out", f"{name} is not an input: {reason}", column=name))
         else:
-            inputs[name], whys[name] = Feature.parse(TOKENS if kind.type == "tokens" else kind.type), kind.why
+            inputs[name], whys[name] = Feature.parse(kind.usual or kind.type), kind.why
             if kind.note:
                 notes.append(Note("inferred", f"{name} is taken for a {kind.type}: {kind.note}"))
     if not inputs:
@@ -109,6 +118,16 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
     return recipe.replace(data=data, inputs=inputs, outputs=outputs), tuple(notes), whys
 
 
+def _asking(recipe: Recipe, name: str) -> Kind | None:
+    """Tell the texts of questions and passages."""
+    named = [(feature.of, feature.asks) for feature in recipe.outputs.values() if feature.type_name() == "answer"]
+    if not any(name in each for each in named):
+        return None
+    passage = next((of for of, asks in named if asks == name and of not in recipe.inputs), None)
+    why = "a question is asked of it" if any(name == of for of, _ in named) else "it asks"
+    return Kind("text", why, usual=TOKENS | ({} if passage is None else {"same_as": passage}))
+
+
 def _beside_labels(recipe: Recipe, table: Table, name: str) -> Kind | None:
     """Tell what a column of lists is where tokens are labelled: the first one holds the tokens, others are further labels."""
     labels = [key for key, feature in recipe.outputs.items() if feature.type_name() == "labels" and key in table.columns]
@@ -118,7 +137,51 @@ def _beside_labels(recipe: Recipe, table: Table, name: str) -> Kind | None:
     known = [key for key in aligned if key in recipe.inputs]
     if known or name != next((key for key in aligned if key == "tokens"), aligned[0]):
         return Kind("further labels", "its lists are as long as the tokens")
-    return Kind("tokens", "its lists are as long as the labels")
+    return Kind("text", "its lists are as long as the labels", usual=TOKENS)
+
+
+def _formed(recipe: Recipe, table: Table) -> Recipe:
+    """Write down whether labels are those of tokens or spans of characters, by what the column holds, and what answers answer."""
+    outputs = dict(recipe.outputs)
+    for name, feature in recipe.outputs.items():
+        if feature.type_name() == "labels" and getattr(feature, "form", "") is None and name in table.columns:
+            form = "characters" if is_spans(table.frame.schema[name]) else "tokens"
+            outputs[name] = feature.model_copy(update={"form": form})
+        if feature.type_name() == "answer":
+            outputs[name] = _asked(feature, recipe, table)
+    return recipe.replace(outputs=outputs) if outputs != recipe.outputs else recipe
+
+
+def _asked(feature: Feature, recipe: Recipe, table: Table) -> Feature:
+    """Write down which texts hold the passage and the question of an answer, where names or their number tell."""
+    texts = [name for name, each in recipe.inputs.items() if each.dtype == "words"]
+    texts = texts or [name for name, dtype in table.frame.schema.items() if dtype == pl.String and name not in recipe.outputs]
+    asks = feature.asks or next((name for name in texts if name.lower() in ("question", "query")), None)
+    others = [name for name in texts if name != asks]
+    of = feature.of or next((name for name in others if name.lower() in ("passage", "context", "document")), None)
+    of = of or (others[0] if len(others) == 1 and asks else None)
+    asks = asks or next((name for name in texts if name != of), None) if len(texts) == 2 and of else asks
+    return feature.model_copy(update={"asks": asks, "of": of})
+
+
+def _beneath_spans(recipe: Recipe, table: Table, name: str) -> Kind | None:
+    """Tell the text that spans of characters are those of: the first that they fit; by characters if words are cut."""
+    for output, feature in recipe.outputs.items():
+        declared = {key for key, each in recipe.inputs.items() if each.dtype == "words"}
+        there = output in table.columns and is_spans(table.frame.schema[output])
+        if not feature.in_text or feature.of not in (None, name) or declared or not there:
+            continue
+        spans = table.frame[output]
+        longest = spans.list.eval(pl.element().struct.field("end")).list.max()
+        texts = [key for key, dtype in table.frame.schema.items() if dtype == pl.String]
+        fitting = [key for key in texts if bool((table.frame[key].str.len_chars() >= longest).fill_null(True).all())]
+        if name != next(iter(fitting), None):
+            continue
+        text = Feature.parse(TOKENS)
+        cut = feature.placed(as_spans(spans), table.frame[name], text.places(table.frame[name]), name)[1]
+        usual = TOKENS | {"tokens": "char"} if any("cuts a token" in each for each in cut.values()) else TOKENS
+        return Kind("text", "spans of its characters are labelled", usual=usual)
+    return None
 
 
 def _aligned(table: Table, one: str, other: str) -> bool:
@@ -203,16 +266,22 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
         kinds: What each output turned out to be.
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
-    tagged = any(kind == "labels" for kind in kinds.values())
+    tagged = any(kind in ("labels", "answer") for kind in kinds.values())
+    heard = any(kind == "text" for kind in kinds.values())
     frozen = {name for name, rate in recipe.training.rates.items() if rate.frozen == "always"}
     many = rows >= MANY_PICTURES
-    inputs = {name: _encoded(feature, tagged=tagged, frozen=name in frozen, many=many) for name, feature in recipe.inputs.items()}
+    # What is read place by place, and what is heard, need encoders with states.
+    usual_of = {"words": "lstm"} if tagged else {"sound": "crnn"} if heard else {}
+    inputs = {
+        name: _encoded(feature, usual_of.get(feature.dtype, ""), tagged=tagged, frozen=name in frozen, many=many)
+        for name, feature in recipe.inputs.items()
+    }
     inputs = _shared(inputs)
     _check_augmentations(inputs)
     outputs = {
         name: feature
-        if feature.head or kinds[name] not in HEADS
-        else feature.model_copy(update={"head": Head.parse(HEADS[kinds[name]])})
+        if feature.head or (head := _usual_head(kinds[name], inputs)) is None
+        else feature.model_copy(update={"head": Head.parse(head)})
         for name, feature in recipe.outputs.items()
     }
     twins = any(feature.same_as is not None and feature.encoder is not None for feature in inputs.values())
@@ -251,6 +320,13 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
             for name, feature in outputs.items()
         }
     return recipe.replace(inputs=inputs, outputs=outputs, tabular=tabular, fusion=fusion, training=training)
+
+
+def _usual_head(kind: TargetKind, inputs: Mapping[str, Feature]) -> str | None:
+    """Return the usual head of a kind of output: what was said is read off a sound, other texts are written."""
+    if kind == "text" and any(feature.dtype == "sound" for feature in inputs.values()):
+        return "ctc"
+    return HEADS.get(kind)
 
 
 def _outputs_shared(inputs: Mapping[str, Feature], outputs: Mapping[str, Feature]) -> dict[str, Feature]:
@@ -298,14 +374,18 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
     }
 
 
-def _encoded(feature: Feature, *, tagged: bool = False, frozen: bool = False, many: bool = False) -> Feature:
+def _encoded(
+    feature: Feature, usual_encoder: str = "", *, tagged: bool = False, frozen: bool = False, many: bool = False
+) -> Feature:
     """Give an input the encoder of its own and the augmentations that it usually has, if any.
 
     What a frozen encoder gives is computed once, if its inputs stay as they are. ``many`` rows can teach a larger network.
     """
     update: dict[str, Any] = {}
+    if tagged and feature.dtype == "words":
+        update["keep"] = "start"  # the labels of what is cut are those of the end
     if feature.encoder is None and feature.usual_encoder:
-        encoder = "lstm" if tagged and feature.dtype == "words" else feature.usual_encoder
+        encoder = usual_encoder or feature.usual_encoder
         update["encoder"] = Encoder.parse({"type": "cnn", "width": 64} if encoder == "cnn" and many else encoder)
     if getattr(feature, "augment", ()) is None:
         usual = () if frozen else AUGMENTATIONS.get(feature.dtype, ())

@@ -27,27 +27,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepwright.blocks.averaging import Averager
-    from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule
+    from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, ReaderModule
     from deepwright.blocks.logs import LogWriter
     from deepwright.scan import Scan
+    from deepwright.spans import Places
     from deepwright.table import Table
 
 Wire = Literal["table", "image", "tokens", "series", "sound"]
 """What travels from a feature to its encoder: single values in columns, a picture, a text, a series of numbers, or a sound."""
 
-Dtype = Literal["number", "text", "date", "image", "tags", "series", "sound", "words"]
+Dtype = Literal["number", "text", "date", "image", "tags", "series", "sound", "words", "labels", "answer"]
 """What the data path casts a column to before ``fit`` and ``encode``: Float64, String, Datetime("us"), Binary or String (a
 picture's or sound's bytes or its path), List(String), List(Float64) or List(List(Float64)) of places and channels; ``words`` is
-String, or List(String) where the tokens of a text are given."""
+String, or List(String) where the tokens of a text are given; ``labels`` may be spans of characters, too, and an ``answer`` is a
+text with its start."""
 
 SEQUENCES = ("tokens", "grams", "letters", "series", "sound")
 """The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end."""
 
-TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text", "match"]
+TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text", "match", "answer"]
 """What an output is; it decides the head, the loss, the metrics and the pictures of the report. ``labels`` are one a token, a
-``text`` is as long as its head makes it, a ``match`` tells which rows of one input belong to which of the other."""
+``text`` is as long as its head makes it, a ``match`` tells which rows of one input belong to which of the other, an ``answer`` is a
+span of a text that is an input."""
 
-COUNTED = frozenset({"labels", "text", "match"})
+COUNTED = frozenset({"labels", "text", "match", "answer"})
 """The kinds whose metrics are ratios of sums over rows: see :meth:`Feature.counts`."""
 
 Shape = Literal["vector", "sequence", "pair"]
@@ -400,11 +403,23 @@ class Head(Part):
     kinds: ClassVar[tuple[TargetKind, ...]] = ()
     reads: ClassVar[Shape] = "vector"
     """What it reads."""
+    asks: ClassVar[bool] = False
+    """Whether it reads the states of a second input, too, see :attr:`Feature.asks`."""
     extras: ClassVar[tuple[str, ...]] = ()
     """What else leaves the graph for :meth:`search`, as ``OUTPUT.NAME``."""
 
     def build(self, facts: TargetFacts, loss: Loss | None) -> HeadModule:
         """Build the module; see :class:`deepwright.blocks.contract.HeadModule`."""
+        raise NotImplementedError
+
+    def build_reader(self, facts: TargetFacts, width: int, asked: int) -> ReaderModule:
+        """Build the module of a head that :attr:`asks`.
+
+        Args:
+            facts: The output's facts.
+            width: The width of the states that are read.
+            asked: The width of the states of what is asked.
+        """
         raise NotImplementedError
 
     def search(self, outputs: NDArray[Any], extras: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -440,6 +455,8 @@ class Feature(Part):
     """Outputs only: the loss; the head's usual one by default."""
     of: str | None = None
     """Outputs of the tokens of a text only: the input that they belong to; by default the only one of its kind."""
+    asks: str | None = None
+    """Outputs that answer a question only: the input that holds it; by default the one of that name, or the only other text."""
     weight: float = Field(1.0, gt=0)
     """Outputs only: the weight of this output's loss among several."""
 
@@ -468,7 +485,8 @@ class Feature(Part):
             multilabel: float32 (B, classes) of 0 and 1, NaN rows if missing;
             labels: int32 (B, T) class index, -1 behind a row's end, -1 throughout if missing, and where unseen;
             text: int32 (B, U) the ids of its tokens, 1 where unknown, -1 behind its end, and throughout if it is missing or empty;
-            match: int64 (B,) the same for rows that belong together, -1 if missing.
+            match: int64 (B,) the same for rows that belong together, -1 if missing;
+            answer: int32 (B, 2) the first and the last token, -1 if missing.
         """
         raise NotImplementedError
 
@@ -497,6 +515,42 @@ class Feature(Part):
             outputs: (B,) values, or (B, classes) probabilities.
             state: The learnt state.
         """
+        raise NotImplementedError
+
+    @property
+    def in_text(self) -> bool:
+        """Outputs only: whether values are told by the characters of the text that is an input, see :attr:`of`."""
+        return False
+
+    def places(self, column: pl.Series) -> Places:
+        """Inputs that are texts only: return where their tokens stand in them.
+
+        Raises:
+            RecipeError: The tokens are not those of words or characters (E106).
+        """
+        raise NotImplementedError
+
+    def judged(self, outputs: NDArray[Any], column: pl.Series, texts: pl.Series, places: Places) -> NDArray[np.float64]:
+        """Outputs :attr:`in_text` whose metrics look at texts only: return what :meth:`counts` does.
+
+        Args:
+            outputs: The values as :meth:`Head.search` returned them.
+            column: What was to be found, as :meth:`placed` returned it.
+            texts: The texts.
+            places: Where their tokens stand.
+        """
+        raise NotImplementedError
+
+    def placed(self, column: pl.Series, texts: pl.Series, places: Places, where: str) -> tuple[pl.Series, dict[int, str]]:
+        """Outputs :attr:`in_text` only: return values told by the characters of texts as those of their tokens.
+
+        Returns:
+            The column, which :meth:`fit` and :meth:`target` take, and what is wrong with which rows.
+        """
+        raise NotImplementedError
+
+    def located(self, frame: pl.DataFrame, name: str, texts: pl.Series, places: Places) -> pl.DataFrame:
+        """Outputs :attr:`in_text` only: return what :meth:`decode` gave, told by the characters of the texts."""
         raise NotImplementedError
 
     @property

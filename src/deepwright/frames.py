@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from deepwright.errors import DataError, Problem
+from deepwright.spans import listed_spans, named_spans
 
 _MOST_COLUMNS = 10_000
 
@@ -139,13 +140,16 @@ def of_columns(value: Mapping[Any, Any], where: str) -> tuple[pl.DataFrame, list
 def of_records(rows: Sequence[Mapping[str, Any]], where: str) -> tuple[pl.DataFrame, list[Note]]:
     """Return the frame of records; a key that a record lacks is missing, nested objects become columns ``outer.inner``.
 
+    Spans of characters are told by their form; see :mod:`deepwright.spans`.
+
     Raises:
-        DataError: A value is a list of objects, which no column holds (E224).
+        DataError: A value is a list of objects, which no column holds (E224), or some values of a column are spans (E227).
     """
     columns: dict[str, list[Any]] = {}
     nested: set[str] = set()
+    marked = named_spans(rows, where)
     for number, row in enumerate(rows):
-        for key, cell in _flat(row, nested):
+        for key, cell in _flat({key: None if key in marked else cell for key, cell in row.items()}, nested):
             cells = columns.setdefault(str(key), [])
             cells.extend([None] * (number - len(cells)))
             cells.append(cell)
@@ -156,7 +160,7 @@ def of_records(rows: Sequence[Mapping[str, Any]], where: str) -> tuple[pl.DataFr
         cells.extend([None] * (len(rows) - len(cells)))
         if key in nested and not any(cells):  # an object in other rows, null or {} in these
             del columns[key]
-    frame, notes = of_columns(columns, where)
+    frame, notes = of_columns(columns | marked, where)
     notes = [Note("nested", f"{key}: nested fields became columns {key}.…", len(rows), key) for key in sorted(nested)] + notes
     return frame, notes
 
@@ -225,6 +229,8 @@ def _series(name: str, cells: list[Any], where: str) -> tuple[pl.Series, list[No
 def _lists(name: str, cells: list[Any], where: str) -> pl.Series:
     if (numbers := _numbers(name, cells)) is not None:
         return numbers
+    if (spans := listed_spans(name, cells, where)) is not None:
+        return spans
     bad = [
         i
         for i, cell in enumerate(cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from deepwright.casting import date_formats, nesting, parse_dates, tag_sign
 from deepwright.files import PICTURES, SOUNDS
 from deepwright.media import is_sound
+from deepwright.spans import is_spans
 from deepwright.table import Table
 
 FEW_CLASSES = 20
@@ -29,19 +31,21 @@ class Kind:
 
     Args:
         type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``sound``, ``text``, ``tags``, ``series``),
-            or what is no input: ``constant``, ``identifier`` or ``empty``.
+            or what is no input: ``constant``, ``identifier``, ``empty`` or ``labels``.
         why: Why, in a few words.
         note: What deserves attention, and what to do about it.
+        usual: What the column usually is as an input, as a recipe declares it, where more than its type is to be told.
     """
 
     type: str
     why: str
     note: str = ""
+    usual: Mapping[str, object] | None = None
 
     @property
     def usable(self) -> bool:
         """Whether the type is a feature type, so that the column can be an input."""
-        return self.type not in ("constant", "identifier", "empty")
+        return self.type not in ("constant", "identifier", "empty", "labels")
 
 
 def infer_all(table: Table) -> dict[str, Kind]:
@@ -105,6 +109,8 @@ def _by_dtype(column: pl.Series) -> Kind | None:
     if dtype == pl.Binary:
         first = next((bytes(value[:12]) for value in column if value is not None), b"")
         return Kind("sound", "sounds' bytes") if is_sound(first) else Kind("image", "pictures' bytes")
+    if is_spans(dtype):
+        return Kind("labels", "spans of characters")
     if kind := _series(column):
         return kind
     if isinstance(dtype, pl.Array) and len(dtype.shape) in (2, 3):

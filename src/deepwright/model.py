@@ -14,7 +14,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, Raw, SequenceEncoderModule
+from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, Raw, ReaderModule, SequenceEncoderModule
 from deepwright.blocks.members import output_layer
 from deepwright.blocks.targets import weight
 from deepwright.blocks.views import Views, ViewsName
@@ -35,11 +35,13 @@ class Encoded:
         vectors: The vector of each group of inputs, (B, D) or (B, K, D).
         states: The states (B, T, D) and the mask (B, T) of the groups that outputs of sequences are made of.
         fused: The vector of all of them.
+        same: Which tokens an output that asks finds in what it asks, (B, T, J); see :meth:`ReaderModule.read`.
     """
 
     vectors: dict[str, Tensor] = field(default_factory=dict)
     states: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     fused: Tensor | None = None
+    same: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Model(nn.Module):
@@ -55,6 +57,7 @@ class Model(nn.Module):
         reads: The group whose states an output is made of, for outputs of sequences; others are made of the fused vector.
         pairs: The two groups whose vectors an output compares, for outputs of pairs.
         crossed: The groups whose states the fusion reads, instead of their vectors.
+        asks: The group whose states it has in mind when it reads those.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Model(nn.Module):
         reads: Mapping[str, str] | None = None,
         pairs: Mapping[str, tuple[str, str]] | None = None,
         crossed: tuple[str, ...] = (),
+        asks: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         # Column names may hold characters that module names may not: modules go by position, names by these tuples.
@@ -81,13 +85,13 @@ class Model(nn.Module):
         self.heads = nn.ModuleList(heads.values())
         self.members = max(encoder.members for encoder in encoders.values())
         width = fusion.width if fusion is not None else next(iter(encoders.values())).width
-        self.reads = dict(reads or {})
+        self.reads, self.asks = dict(reads or {}), dict(asks or {})
         self.pairs = dict(pairs or {})
         self.crossed = crossed
         self.layers = nn.ModuleList(
             _pair_layer([encoders[group].width for group in self.pairs[name]], head.size)
             if name in self.pairs
-            else _output_layer(cast(SequenceEncoderModule, encoders[self.reads[name]]).states_width, head, 1)
+            else _output_layer(_read_width(head, encoders[self.reads[name]]), head, 1)
             if name in self.reads
             else _output_layer(width, head, self.members)
             for name, head in heads.items()
@@ -130,23 +134,27 @@ class Model(nn.Module):
                 found.vectors[group] = arrays[prefix + VECTOR]
                 continue
             own = {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
-            if group in self.reads.values() or group in self.crossed:
+            if group in (*self.reads.values(), *self.asks.values(), *self.crossed):
                 found.states[group] = cast(SequenceEncoderModule, encoder).states(own)
             if len(self.reads) < len(self.outputs) and (group not in self.crossed or self.pairs):
                 found.vectors[group] = encoder(own)
         if len(self.reads) + len(self.pairs) < len(self.outputs):
             given = [found.states[group] if group in self.crossed else found.vectors[group] for group in self.groups]
             found.fused = found.vectors[self.groups[0]] if self.fusion is None else self.fusion(given)
+        found.same = {name: self._same(self.reads[name], asked, arrays, found.states) for name, asked in self.asks.items()}
         return found
 
     def raw(self, encoded: Encoded) -> dict[str, Raw]:
         """Return each output's raw prediction of what :meth:`encoded` returned; see :meth:`forward`."""
         raw: dict[str, Raw] = {}
-        for name, layer in zip(self.outputs, self.layers, strict=True):
+        for (name, head), layer in zip(self._heads(), self.layers, strict=True):
             if name in self.pairs:
                 raw[name] = self._pair(name, layer, encoded)
             elif name in self.reads:
                 values, mask = encoded.states[self.reads[name]]
+                if name in self.asks:
+                    asked, same = encoded.states[self.asks[name]], encoded.same[name]
+                    values, mask = cast(ReaderModule, head).read((values, mask), asked, same)
                 raw[name] = (layer(values), mask)
             else:
                 raw[name] = layer(encoded.fused)
@@ -170,6 +178,15 @@ class Model(nn.Module):
         if self.fusion is not None and encoded.fused is not None:
             vectors[""] = encoded.fused
         return {name: (vector.mean(1) if vector.ndim == 3 else vector).float() for name, vector in vectors.items()}
+
+    def _same(self, one: str, other: str, arrays: Mapping[str, Tensor], states: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
+        """Return which known tokens of two texts are the same, (B, T, J) of 0 and 1; none if they do not share an encoder."""
+        tokens = [arrays.get(f"{group}.tokens") for group in (one, other)]
+        shared = len({self._encoder[self.groups.index(group)] for group in (one, other)}) == 1
+        if tokens[0] is None or tokens[1] is None or not shared:
+            (x, _), (asked, _) = states[one], states[other]
+            return x.new_zeros(()).expand(x.shape[0], x.shape[1], asked.shape[1])
+        return ((tokens[0].unsqueeze(2) == tokens[1].unsqueeze(1)) & (tokens[0] > 1).unsqueeze(2)).float()
 
     def loss(
         self,
@@ -259,11 +276,13 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
     # In the order of the inputs, whichever of two that share an encoder comes first.
     encoders = {group: encoders[group if group in encoders else recipe.inputs[group].same_as or group] for group in parts}
     pairs = _pairs(recipe, encoders)
-    joins = recipe.fusion is not None and len(encoders) > 1 and len(pairs) < len(recipe.outputs)
+    reads = _reads(recipe, facts)
+    joins = recipe.fusion is not None and len(encoders) > 1 and len(pairs) + len(reads) < len(recipe.outputs)
     crossed = _crossed(recipe, encoders) if joins else ()
     widths = [cast(SequenceEncoderModule, e).states_width if group in crossed else e.width for group, e in encoders.items()]
     fusion = recipe.fusion.build(widths) if recipe.fusion is not None and joins else None
-    heads = {}
+    heads: dict[str, HeadModule] = {}
+    asks = {name: recipe.outputs[name].asks or "" for name in reads if getattr(recipe.outputs[name].head, "asks", False)}
     for name, target in data.target_facts().items():
         feature = recipe.outputs[name]
         if feature.head is None:
@@ -275,11 +294,14 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
                 where=f"outputs.{name}.head",
                 expected="a head for " + ", ".join(feature.head.kinds),
             )
-        heads[name] = feature.head.build(target, feature.loss)
+        if name in asks:
+            one, other = (cast(SequenceEncoderModule, encoders[group]).states_width for group in (reads[name], asks[name]))
+            heads[name] = feature.head.build_reader(target, one, other)
+        else:
+            heads[name] = feature.head.build(target, feature.loss)
     weights = {name: feature.weight for name, feature in recipe.outputs.items()}
-    reads = _reads(recipe, facts)
     uncertain = recipe.training.multitask == "uncertainty"
-    return Model(encoders, fusion, heads, weights, uncertainty=uncertain, reads=reads, pairs=pairs, crossed=crossed)
+    return Model(encoders, fusion, heads, weights, uncertainty=uncertain, reads=reads, asks=asks, pairs=pairs, crossed=crossed)
 
 
 def _crossed(recipe: Recipe, encoders: Mapping[str, EncoderModule]) -> tuple[str, ...]:
@@ -343,7 +365,9 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
         able = [
             group for group in facts if group != TABULAR and "sequence" in getattr(recipe.inputs[group].encoder, "produces", ())
         ]
-        chosen = [group for group in able if feature.of in (None, group)]
+        chosen = [group for group in able if feature.of in (None, group) and (feature.of or group != feature.asks)]
+        if feature.head.asks and feature.asks not in able:
+            chosen = []
         if len(chosen) == 1:
             found[name] = chosen[0]
             continue
@@ -357,7 +381,7 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
                 expected="one input whose encoder has states, such as lstm, gru or transformer",
             )
         )
-    unread = [group for group in facts if group not in found.values()]
+    unread = [group for group in facts if group not in (*found.values(), *(feature.asks for feature in recipe.outputs.values()))]
     if len(found) == len(recipe.outputs) and unread and not problems:
         names = ", ".join(unread)
         problems.append(
@@ -371,6 +395,11 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
     if problems:
         raise RecipeError.of(problems)
     return found
+
+
+def _read_width(head: HeadModule, encoder: EncoderModule) -> int:
+    """Return the width of what the output layer of a sequence reads."""
+    return head.states_width if isinstance(head, ReaderModule) else cast(SequenceEncoderModule, encoder).states_width
 
 
 def _columns(recipe: Recipe, group: str) -> list[str]:

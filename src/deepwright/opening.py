@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, Literal
 
 from deepwright.bundle import Bundle
@@ -21,7 +22,8 @@ def read_rows(rows: Source | Table | str, like: Source | None = None, known: Col
 
     Args:
         rows: What names the rows.
-        like: The source of the training rows: its options (header, names, separator, …) are taken for a path of the same type.
+        like: The source of the training rows: its options (header, names, separator, …) are taken for a path of the same type or
+            ending.
         known: Columns of which a few may be there: a first line that names one is a header, however alike the others are.
 
     Raises:
@@ -31,8 +33,12 @@ def read_rows(rows: Source | Table | str, like: Source | None = None, known: Col
     if isinstance(rows, Table):
         return rows
     source = parse_part(Source, rows, where="data")
-    if isinstance(rows, str) and like is not None and type(source) is type(like):
-        options: dict[str, Any] = {name: getattr(source, name) for name in ("path", "split") if name in type(source).model_fields}
+    # What a file with that ending holds was declared for the training rows.
+    alike = like is not None and (type(source) is type(like) or Path(source.path).suffix == Path(like.path).suffix != "")
+    if isinstance(rows, str) and like is not None and alike:
+        options: dict[str, Any] = {
+            name: getattr(source, name) for name in ("path", "split") if name in type(like).model_fields and hasattr(source, name)
+        }
         source = like.model_copy(update=options)
     table = source.read()
     if getattr(source, "header", True) is None and any(note.what == "header" for note in table.notes):

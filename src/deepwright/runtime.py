@@ -97,7 +97,7 @@ class Predictor:
         ready = self.data.prepare(tidied(self.bundle.recipe, table), outputs=False)
         for note in (*ready.notes, *(self.data.unseen(ready) if listener is not silent else ())):
             listener(Event("note", note.text, values={"what": note.what, "count": note.count}))
-        return self.data.decode(self.outputs(ready, listener))
+        return self.data.decode(self.outputs(ready, listener), ready.frame)
 
     def compared(self) -> list[str]:
         """Return the two groups of inputs that the model compares, or none.

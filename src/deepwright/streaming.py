@@ -79,6 +79,7 @@ def prepare_scan(
     digest = scan.fingerprint()
     sample = tidied(recipe, scan.sample())
     recipe, notes, columns = declare_columns(recipe, sample)
+    _check_streamable(recipe, held)  # of what was inferred, too
     notes = [note for note in notes if note.what not in ("strip", "missing_marker")]  # they are counted anew, over all rows
     if len(scan) > len(sample):
         notes.append(Note("sample", f"types that are not declared are inferred from {len(sample):,} of the {len(scan):,} rows"))
@@ -122,6 +123,10 @@ def _check_streamable(recipe: Recipe, held: Table | None) -> None:
                     fix=fix,
                 )
             )
+    for name, feature in recipe.outputs.items():
+        if feature.in_text:
+            fix = "data: {stream: false}"
+            problems.append(Problem("E241", "spans need the text beside them", f"outputs.{name}", fix=fix))
     if recipe.training.balance == "resample":
         fix = "training: {balance: weights}"
         problems.append(Problem("E241", "rows that are read in blocks cannot be drawn", "training.balance", "resample", fix=fix))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,13 +66,14 @@ class Table:
         return replace(self, frame=frame, notes=(*self.notes, *notes))
 
 
-def tidy(table: Table, *, strip: bool = True, missing: Sequence[str] | None = None) -> Table:
+def tidy(table: Table, *, strip: bool = True, missing: Sequence[str] | None = None, whole: Collection[str] = ()) -> Table:
     """Strip blanks around texts and make missing values null; each change is noted with its count.
 
     Args:
         table: Any table; only its String columns change.
         strip: Whether blanks at both ends of every text are removed.
         missing: The texts that mean a missing value; by default :data:`MISSING`. The empty text always does.
+        whole: Columns whose blanks stay.
     """
     markers = list(dict.fromkeys([*(MISSING if missing is None else missing), ""]))
     stripped, found = 0, dict.fromkeys(markers, 0)
@@ -81,7 +82,7 @@ def tidy(table: Table, *, strip: bool = True, missing: Sequence[str] | None = No
         if dtype != pl.String:
             continue
         column = table.frame.get_column(name)
-        if strip:
+        if strip and name not in whole:
             bare = column.str.strip_chars()
             stripped += int((bare.str.len_bytes() != column.str.len_bytes()).sum())
             column = bare

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
+
+from deepwright.spans import Places
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.floating]
@@ -143,3 +146,103 @@ def _things(ids: NDArray[np.integer], labels: Sequence[str], *, marked: bool) ->
     if marked:
         return set(spans([labels[i] if i >= 0 else "O" for i in ids]))
     return {Span(labels[i], place, place + 1) for place, i in enumerate(ids) if i >= 0}
+
+
+# Spans of characters --------------------------------------------------------------------------------------------------------
+
+
+def labelled(column: pl.Series, texts: pl.Series, places: Places) -> tuple[pl.Series, dict[int, str]]:
+    """Return the labels in IOB2 of texts' tokens that spans of characters mean, List(String), and what is wrong with which rows.
+
+    Blanks at the ends of a span do not count. A span without any other character, outside of the text, that overlaps another, or
+    that begins or ends within a token is wrong.
+
+    Args:
+        column: :data:`deepwright.spans.SPANS`.
+        texts: The texts (B,).
+        places: Where their tokens stand.
+    """
+    sizes = column.list.len().fill_null(0).to_numpy().astype(np.int64)
+    flat = column.filter(pl.Series(sizes > 0)).explode().struct.unnest()
+    row = np.repeat(np.arange(len(column)), sizes)
+    start, end = (flat[name].fill_null(-1).to_numpy().astype(np.int64) for name in ("start", "end"))
+    length = texts.str.len_chars().fill_null(0).to_numpy().astype(np.int64)
+    # Places of all texts behind each other, a gap between them.
+    base = np.cumsum(length + 1) - length - 1
+    token_row = np.repeat(np.arange(len(column)), places.counts)
+    starts, stops = places.starts + base[token_row], places.stops + base[token_row]
+    first = np.searchsorted(stops, start + base[row], "right")  # the first token that does not end before the span
+    behind = np.searchsorted(starts, end + base[row], "left")  # the first token that begins behind it
+    outside = (start < 0) | (end > length[row]) | (start >= end)
+    empty = ~outside & (behind <= first)
+    known = ~outside & ~empty
+    cut = np.zeros(len(row), bool)
+    cut[known] = (starts[first[known]] < (start + base[row])[known]) | (stops[behind[known] - 1] > (end + base[row])[known])
+    order = np.lexsort((first, row))
+    crossed = np.zeros(len(row), bool)
+    one, other = order[:-1], order[1:]
+    same = (row[one] == row[other]) & known[one] & known[other]
+    twice = (
+        same
+        & (start[one] == start[other])
+        & (end[one] == end[other])
+        & (flat["type"].to_numpy()[one] == flat["type"].to_numpy()[other])
+    )
+    crossed[other] = same & ~twice & (first[other] < behind[one])
+    wrong: dict[int, str] = {}
+    for what, which in (("outside of the text", outside), ("blank", empty), ("cuts a token", cut), ("overlaps another", crossed)):
+        for index in np.flatnonzero(which).tolist():
+            text = texts[int(row[index])] or ""
+            shown = f"[{start[index]}, {end[index]}, {flat['type'][index]}] {what}"
+            near = text[max(0, int(start[index]) - 5) : max(0, int(end[index]) + 5)][:40]
+            wrong.setdefault(
+                int(row[index]), f"{shown}: {near!r}" if not outside[index] else f"{shown} of {length[row[index]]} characters"
+            )
+    fits = known & ~cut & ~crossed
+    names, kinds = np.unique(flat["type"].fill_null("").to_numpy().astype(str), return_inverse=True)
+    code = np.zeros(len(starts), np.int64)
+    for index in np.flatnonzero(fits).tolist():
+        code[first[index] : behind[index]] = 2 * kinds[index] + 2
+        code[first[index]] -= 1
+    table = pl.Series(["O", *(f"{prefix}-{name}" for name in names.tolist() for prefix in "BI")], dtype=pl.String)
+    lists = _grouped(table.gather(code), places.counts).alias(column.name)
+    return pl.select(pl.when(column.is_not_null()).then(lists)).to_series().alias(column.name), wrong
+
+
+def _grouped(flat: pl.Series, counts: NDArray[np.integer]) -> pl.Series:
+    """Return values, one row behind the other, as lists of so many."""
+    rows = pl.Series("row", np.repeat(np.arange(len(counts)), counts), dtype=pl.Int64)
+    lists = pl.DataFrame({"row": rows, "value": flat}).group_by("row", maintain_order=True).agg("value")
+    every = pl.DataFrame({"row": pl.Series(np.arange(len(counts)), dtype=pl.Int64)})
+    joined = every.join(lists, on="row", how="left", maintain_order="left")["value"]
+    return joined.fill_null(pl.lit([], pl.List(flat.dtype)))
+
+
+def marked(labels: pl.Series, texts: pl.Series, places: Places) -> pl.Series:
+    """Return the spans of characters that labels of texts' tokens mean, with the text of each.
+
+    Args:
+        labels: List(String) in IOB2; of a text whose end was cut, those of its first tokens.
+        texts: The texts (B,).
+        places: Where their tokens stand.
+    """
+    counts = labels.list.len().fill_null(0).to_numpy().astype(np.int64)
+    flat = labels.filter(pl.Series(counts > 0)).explode()
+    row = np.repeat(np.arange(len(labels)), counts)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begins = flat.str.starts_with("B-").to_numpy().astype(bool)
+    kind = flat.str.slice(2)
+    follows = flat.str.starts_with("I-").to_numpy().astype(bool)
+    follows[1:] &= (
+        (row[1:] == row[:-1]) & (kind[1:] == kind[:-1]).to_numpy().astype(bool) & (flat[:-1] != "O").to_numpy().astype(bool)
+    )
+    first = np.flatnonzero(begins)
+    # A span ends before the first token that does not follow.
+    ends = np.append(np.flatnonzero(~follows), len(row))
+    last = ends[np.searchsorted(ends, first, "right")] - 1
+    token = places.firsts[row] + place
+    start, end = places.starts[token[first]], places.stops[token[last]]
+    owner = row[first]
+    text = texts.gather(owner).str.slice(pl.Series(start), pl.Series(end - start)) if len(first) else pl.Series([], dtype=pl.String)
+    spans = pl.DataFrame({"start": start, "end": end, "type": kind.gather(first), "text": text}).to_struct("span")
+    return _grouped(spans, np.bincount(owner, minlength=len(labels))).alias(labels.name)

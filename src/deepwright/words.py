@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -18,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.errors import need
+from deepwright.spans import Ints, Places
 
 Ids = NDArray[np.int32]
 Splitter = Literal["word", "char", "bpe", "wordpiece", "unigram"]
@@ -60,6 +62,72 @@ def split_words(texts: pl.Series) -> pl.Series:
 def split_characters(texts: pl.Series) -> pl.Series:
     """Return the characters of each text, List(String); runs of blanks are one blank."""
     return texts.str.replace_all(r"\s+", " ").str.strip_chars().str.split("").list.eval(pl.element().filter(pl.element() != ""))
+
+
+def places(texts: pl.Series, *, characters: bool, lower: bool, form: Form = "NFKC") -> Places:
+    """Return where the tokens of texts, split into words or characters, stand in the texts as they were given.
+
+    Args:
+        texts: String; a missing one has no token.
+        characters: Whether they are split into characters.
+        lower: Whether they are brought to lower case.
+        form: Unicode's form, as of :func:`normalized`.
+    """
+    given = texts.fill_null("").str.slice(0, _LONGEST)
+    simple = normalized(given, lower=lower, form=form)
+    sizes = simple.str.len_chars().to_numpy().astype(np.int64)
+    first = np.cumsum(sizes) - sizes
+    plain = simple.str.replace_all(r"\s", " ")
+    blank = np.frombuffer("".join(plain.to_list()).encode("utf-32-le"), np.uint32) == ord(" ")
+    row = np.repeat(np.arange(len(given)), sizes)
+    if characters:
+        starts, stops = _characters(blank, row)
+    else:
+        # A token and the next hold every character but blanks, so that their lengths tell their places.
+        width = simple.str.extract_all(_WORDS).explode().drop_nulls().str.len_chars().to_numpy().astype(np.int64)
+        ink, end = np.flatnonzero(~blank), np.cumsum(width)
+        starts, stops = ink[end - width], ink[end - 1] + 1
+    owner = row[starts]
+    starts, stops = starts - first[owner], stops - first[owner]
+    moved = ((given.str.normalize(form) != given) | (simple.str.len_chars() != given.str.len_chars())).arg_true()
+    for index in moved.to_list():
+        mine = owner == index
+        begin, end = _origins(given[index], simple[index], lower=lower, form=form)
+        starts[mine], stops[mine] = begin[starts[mine]], end[stops[mine] - 1]
+    return Places(starts, stops, np.bincount(owner, minlength=len(given)).astype(np.int64))
+
+
+def _characters(blank: NDArray[np.bool_], row: Ints) -> tuple[Ints, Ints]:
+    """Return the tokens of :func:`split_characters` among all characters: blanks count once, and not at a text's ends."""
+    place = np.arange(len(blank))
+    before = np.maximum.accumulate(np.where(blank, -1, place)) if len(blank) else place
+    after = np.minimum.accumulate(np.where(blank, len(blank), place)[::-1])[::-1] if len(blank) else place
+    inner = np.zeros(len(blank), bool)
+    inside = np.flatnonzero(blank & (before >= 0) & (after < len(blank)))
+    inner[inside] = (row[before[inside]] == row[inside]) & (row[after[inside]] == row[inside]) & (before[inside] == inside - 1)
+    starts = np.flatnonzero(~blank | inner)
+    return starts, np.where(blank[starts], after[starts], starts + 1) if len(starts) else starts
+
+
+def _origins(given: str, simple: str, *, lower: bool, form: Form) -> tuple[Ints, Ints]:
+    """Return the first character of a text, and the one behind the last, that each character of its normal form is made of."""
+
+    def normal(piece: str) -> str:
+        piece = unicodedata.normalize(form, piece)
+        return piece.lower() if lower else piece
+
+    # Characters that join the one before them: marks, and the vowels and final consonants of Hangul.
+    joins = [unicodedata.combining(char) > 0 or "\u1160" <= char <= "\u11ff" for char in given]
+    words = [place > 0 and not (char.isspace() or given[place - 1].isspace()) for place, char in enumerate(given)]
+    for glued in (joins, words, [place > 0 for place in range(len(given))]):
+        cuts = [place for place, joined in enumerate(glued) if not joined or not place]
+        pieces = [normal(given[start:stop]) for start, stop in zip(cuts, [*cuts[1:], len(given)], strict=True)]
+        if sum(map(len, pieces)) == len(simple) and "".join(pieces).casefold() == simple.casefold():
+            break
+    else:
+        return np.zeros(len(simple), np.int64), np.full(len(simple), len(given), np.int64)
+    counts = [len(piece) for piece in pieces]
+    return np.repeat(cuts, counts).astype(np.int64), np.repeat([*cuts[1:], len(given)], counts).astype(np.int64)
 
 
 def normalized_tokens(pieces: pl.Series, *, lower: bool, form: Form = "NFKC") -> pl.Series:

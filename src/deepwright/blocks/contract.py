@@ -67,6 +67,28 @@ class HeadModule(nn.Module):
         """Return what else leaves the graph, the same for all rows; see :attr:`deepwright.families.Head.extras`."""
         return {}
 
+    def lacking(self, raw: Any, target: Tensor) -> Tensor | None:
+        """Return how many places a sequence has too few for its target, (B,), where that makes a loss infinite."""
+        del raw, target
+        return None
+
     def outputs(self, raw: Any) -> Tensor:
         """Return values (B,) in the target's own units, or probabilities (B, classes); members are averaged afterwards."""
+        raise NotImplementedError
+
+
+class ReaderModule(HeadModule):
+    """A head's network that reads the states of one input with those of another in mind."""
+
+    states_width: int
+    """The width of what :meth:`read` returns."""
+
+    def read(self, states: tuple[Tensor, Tensor], asked: tuple[Tensor, Tensor], same: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the output layer reads, (B, T, states_width), and the mask.
+
+        Args:
+            states: The states of the input that is read (B, T, D), and its mask (B, T).
+            asked: Those of the other, (B, J, E) and (B, J).
+            same: Which tokens of the two are known to be the same, (B, T, J); none where their vocabularies differ.
+        """
         raise NotImplementedError

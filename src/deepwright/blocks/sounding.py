@@ -8,7 +8,7 @@ from pydantic import Field
 
 from deepwright.blocks.sequencing import PoolName
 from deepwright.blocks.shapes import expect
-from deepwright.families import Encoder, Facts, Wire
+from deepwright.families import Encoder, Facts, Shape, Wire
 
 if TYPE_CHECKING:
     from deepwright.blocks.soundmaps import SoundMaps
@@ -18,6 +18,7 @@ class SoundEncoder(Encoder):
     """From a sound to a vector, by convolutions over its spectrogram."""
 
     accepts: ClassVar[tuple[Wire, ...]] = ("sound",)
+    produces: ClassVar[tuple[Shape, ...]] = ("vector", "sequence")
     halvings: ClassVar[int]
     """How many stages halve the frames, too."""
 

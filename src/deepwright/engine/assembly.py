@@ -135,7 +135,7 @@ def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:
         shape = (encoder.width,) if encoder.members == 1 else (encoder.members, encoder.width)
         if part is None or not (part.fixed or group in frozen) or getattr(feature, "augment", None) or mixed:
             continue
-        if group in model.reads.values():  # what is read is a state for each place
+        if group in (*model.reads.values(), *model.asks.values()):  # what is read is a state for each place
             continue
         if 4 * math.prod(shape) * sum(map(len, sides)) > SHARE * available_memory():
             continue

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from deepwright.batches import Batch
+from deepwright.blocks.contract import HeadModule
 from deepwright.engine.loop import autocast
 from deepwright.errors import Problem
 from deepwright.families import Facts
@@ -33,12 +34,15 @@ class _Found:
         name: The module's name in the model; empty for none.
         what: ``output`` or ``gradient``.
         value: The tensor.
+        losses: Each output's loss.
+        lacking: The places that the sequences of each output have too few for their targets (B,), where any are.
     """
 
     name: str = ""
     what: str = ""
     value: Tensor | None = None
     losses: dict[str, float] = field(default_factory=dict)
+    lacking: dict[str, Tensor] = field(default_factory=dict)
 
 
 def diagnose(
@@ -77,6 +81,16 @@ def diagnose(
             fix=_advice(inputs, overflow=False),
         )
     found = _rerun(model, batch, precision, random)
+    for output, lacking in found.lacking.items():
+        most = int(lacking.max())
+        return Problem(
+            "E401",
+            f"the loss is not finite at step {step:,}: sequences are too short for the texts of output {output}",
+            where=f"the loss of output {output}",
+            got=f"up to {most} frame{'s' if most > 1 else ''} too few in {_places(lacking > 0, index)}",
+            expected="a frame for each token, and one more between equal ones",
+            fix="a smaller hop of the sound, an encoder that halves the frames less often, or leave these rows out",
+        )
     overflow = bool(found.name) and precision != "fp32" and not _rerun(model, batch, "fp32", random).name
     if not found.name:
         bad = [name for name, value in found.losses.items() if not _finite(value)]
@@ -109,6 +123,10 @@ def _rerun(model: Model, batch: Batch, precision: str, random: Tensor | None) ->
             raw = model(batch.arrays)
         losses = model.loss(raw, batch.targets, batch.rows)
         found.losses = {name: value.item() for name, value in losses.items()}
+        for name, head in zip(model.outputs, model.heads, strict=True):
+            lacking = cast(HeadModule, head).lacking(raw[name], batch.targets[name])
+            if lacking is not None and lacking.any():
+                found.lacking[name] = lacking
         if not found.name and all(map(_finite, found.losses.values())):
             model.total(losses).backward()  # type: ignore[no-untyped-call]
     return found

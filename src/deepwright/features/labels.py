@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from deepwright.encoding import Labels as Known
 from deepwright.encoding import label_counts, no_values
 from deepwright.families import Dtype, Feature, State, TargetFacts
-from deepwright.tagging import counts
+from deepwright.spans import Places
+from deepwright.tagging import counts, labelled, marked
 
 _SOME = pl.element().filter(pl.element() != "")
 
@@ -21,14 +22,32 @@ class LabelsState(Known):
 
 
 class Labels(Feature):
-    """One label for each token of a text, an output: named entities (``B-PER I-PER O``), parts of speech.
+    """One label for each token of a text, an output: named entities (``B-PER I-PER O``), parts of speech; or spans of a text.
 
     The column holds lists of labels as long as the lists of tokens of the input; texts of labels are split at blanks. Labels in
-    IOB2 mean spans, which F1 counts strictly: a span is right if its type and both of its ends are.
+    IOB2 mean spans, which F1 counts strictly: a span is right if its type and both of its ends are. Or it holds spans of
+    characters, ``[start, end, type]`` with the end behind the last one, that do not overlap; predictions then are such spans.
     """
 
-    dtype: ClassVar[Dtype] = "words"
+    dtype: ClassVar[Dtype] = "labels"
     state: ClassVar[type[State]] = LabelsState
+
+    form: Literal["tokens", "characters"] | None = None
+    """Whether the labels are those of ``tokens``, or spans of ``characters``; by default what the training rows hold."""
+
+    @property
+    def in_text(self) -> bool:
+        """Whether labels are spans of characters."""
+        return self.form == "characters"
+
+    def placed(self, column: pl.Series, texts: pl.Series, places: Places, where: str) -> tuple[pl.Series, dict[int, str]]:
+        """Return the labels of the tokens of texts that spans of characters mean, and what is wrong with which rows."""
+        del where
+        return labelled(column, texts, places) if isinstance(column.dtype.inner, pl.Struct) else (column, {})  # type: ignore[attr-defined]
+
+    def located(self, frame: pl.DataFrame, name: str, texts: pl.Series, places: Places) -> pl.DataFrame:
+        """Return the spans that labels mean, in characters, with the text of each."""
+        return frame.with_columns(marked(frame[name], texts, places))
 
     def fit(self, column: pl.Series) -> LabelsState:
         """Learn the labels.

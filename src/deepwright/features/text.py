@@ -12,7 +12,9 @@ from pydantic import Field, model_validator
 
 from deepwright import textscores, words
 from deepwright.encoding import no_values
+from deepwright.errors import RecipeError
 from deepwright.families import Dtype, Facts, Feature, State, TargetFacts, TokensFacts
+from deepwright.spans import Places
 
 _MOST = 512
 """The most tokens of a text unless the recipe says otherwise."""
@@ -77,8 +79,8 @@ class Text(Feature):
     ngrams: int = Field(1, ge=1, le=5)
     """Runs of up to so many tokens are inputs, too, for the encoder ``bag``."""
     letters: bool = False
-    """Whether the characters of each token are inputs, too, which tell what an unknown word is like; not for subwords. They are in
-    lower case if ``lower`` is true."""
+    """Whether the characters of each token are inputs, too, which tell what an unknown word is like; not for subwords. Those of
+    words keep their case whatever ``lower`` says."""
     buckets: int = Field(2**18, ge=1, le=2**24)
     """The ids that those runs are hashed to."""
 
@@ -100,7 +102,7 @@ class Text(Feature):
         given = known.dtype == pl.List(pl.String)
         letters: tuple[str, ...] = ()
         if self.letters:
-            characters = words.split_characters(self._split(known).explode().drop_nulls())
+            characters = words.split_characters(self._written(known).explode().drop_nulls())
             letters = words.vocabulary(characters, size=words.MOST_LETTERS, min_count=1)
         if given or self.tokens in ("word", "char"):
             pieces = self._split(known)
@@ -128,16 +130,25 @@ class Text(Feature):
             tokenizer=tokenizer,
         )
 
-    def _plain(self, column: pl.Series) -> pl.Series:
+    def _plain(self, column: pl.Series, *, lower: bool | None = None) -> pl.Series:
         """Return texts in the form and case of this feature."""
-        return words.normalized(column, lower=self.lower is not False, form=self.form or "NFKC")
+        return words.normalized(column, lower=self._lower if lower is None else lower, form=self.form or "NFKC")
 
-    def _split(self, column: pl.Series) -> pl.Series:
+    @property
+    def _lower(self) -> bool:
+        return self.lower is not False
+
+    def _split(self, column: pl.Series, *, lower: bool | None = None) -> pl.Series:
         """Return the tokens of each text, List(String)."""
+        lower = self._lower if lower is None else lower
         if column.dtype == pl.List(pl.String):
-            return words.normalized_tokens(column, lower=self.lower is not False, form=self.form or "NFKC")
-        texts = self._plain(column)
+            return words.normalized_tokens(column, lower=lower, form=self.form or "NFKC")
+        texts = self._plain(column, lower=lower)
         return words.split_characters(texts) if self.tokens == "char" else words.split_words(texts)
+
+    def _written(self, column: pl.Series) -> pl.Series:
+        """Return the same tokens in the case that they are written in; a character may become several in lower case, a word not."""
+        return self._split(column, lower=self._lower and self.tokens == "char")
 
     def encode(self, column: pl.Series, state: TextState) -> dict[str, NDArray[np.generic]]:
         """Return ``tokens`` (B, T), and as declared ``grams`` (B, (ngrams - 1) T) and ``letters`` (B, T, 16).
@@ -155,7 +166,7 @@ class Text(Feature):
         if self.ngrams > 1:
             arrays["grams"] = words.grams(arrays["tokens"].astype(np.int32), self.ngrams, self.buckets)
         if self.letters:
-            arrays["letters"] = self._letters(pieces, state, keep)
+            arrays["letters"] = self._letters(self._written(column), state, keep)
         return arrays
 
     def _letters(self, pieces: pl.Series, state: TextState, keep: words.Keep) -> NDArray[np.uint8]:
@@ -166,6 +177,18 @@ class Text(Feature):
         table = np.concatenate([np.zeros((1, words.LETTERS), np.uint8), words.letter_table(distinct, state.letters)])
         found: NDArray[np.uint8] = table[words.padded(flat, counts, state.length, keep)]
         return found
+
+    def places(self, column: pl.Series) -> Places:
+        """Return where the words or characters of texts stand in them.
+
+        Raises:
+            RecipeError: The tokens are subwords (E106).
+        """
+        if self.tokens not in ("word", "char"):
+            fix = f"inputs: {{{column.name}: {{type: text, tokens: word}}}}"
+            wrong = "an output that is told by a text's characters needs words or characters as tokens"
+            raise RecipeError("E106", wrong, where=f"inputs.{column.name}.tokens", got=self.tokens, fix=fix)
+        return words.places(column, characters=self.tokens == "char", lower=self._lower, form=self.form or "NFKC")
 
     def facts(self, name: str, state: TextState) -> Facts:
         """Return the text's facts."""

@@ -241,6 +241,9 @@ def worst(rows: Rows, size: int) -> tuple[int, ...]:
     elif rows.kind == "labels":
         badness = rows.outputs[:, 1] - rows.outputs[:, 0]
         wrong = badness > 0
+    elif rows.kind == "answer":
+        badness = 1 - rows.outputs[:, 1]
+        wrong = rows.outputs[:, 0] == 0
     elif rows.kind == "text":
         lost, tokens = rows.outputs[:, columns("likelihood")].T
         edits, wanted = rows.outputs[:, columns("characters")].T

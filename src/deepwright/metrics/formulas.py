@@ -266,6 +266,16 @@ def found_in_10(s: Sample) -> Floats:
     return s.mean(s.rows.outputs[:, 3])
 
 
+def answer_exact(s: Sample) -> Floats:
+    """Return the share of answers that are right; see :func:`deepwright.answers.judged`."""
+    return s.mean(s.rows.outputs[:, 0])
+
+
+def answer_f1(s: Sample) -> Floats:
+    """Return the mean F1 of the words of answers."""
+    return s.mean(s.rows.outputs[:, 1])
+
+
 def balanced_accuracy(s: Sample) -> Floats:
     """Return the mean recall of the classes that occur."""
     hits, _, true = s.table

@@ -197,7 +197,7 @@ def _as_given(rows: Rows) -> NDArray[Any]:
 
 
 def _pictures(rows: Rows, facts: TargetFacts, seed: int) -> dict[str, Any]:
-    if rows.kind == "text":
+    if rows.kind in ("text", "answer"):
         return {}
     if rows.kind == "labels":
         return {"per_class": figures.span_rows(rows, tagging.types(facts.classes))}

@@ -126,6 +126,12 @@ METRICS: dict[TargetKind, dict[str, Metric]] = {
         "recall_at_5": Metric("Recall @5", formulas.found_in_5, True, _BIG, "share of rows whose right partner is among 5"),
         "recall_at_10": Metric("Recall @10", formulas.found_in_10, True, _BIG, "share of rows whose right partner is among 10"),
     },
+    "answer": {
+        "f1": Metric("F1", formulas.answer_f1, True, _BIG, "mean F1 of the words of answer and reference, as SQuAD computes it"),
+        "exact_match": Metric(
+            "Exact match", formulas.answer_exact, True, _BIG, "share of answers that are a reference, as in SQuAD"
+        ),
+    },
     "ordinal": {
         "quadratic_kappa": Metric(
             "Quadratic κ", formulas.quadratic_kappa, True, "only one class occurs", "agreement beyond chance, squared"

@@ -98,13 +98,13 @@ def evaluate(
     for note in ready.notes:
         listener(Event("clean", note.text, values={"what": note.what, "count": note.count}))
     outputs = predictor.outputs(ready, listener)
-    measured = data.measured(outputs, data.targets(ready))
+    measured = data.measured(outputs, data.targets(ready), ready.frame)
     facts = data.measured_facts()
     reports = {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
     for report in reports.values():
         listener(Event("test", headline(report)))
     if out is not None:
-        worst = worst_rows(ready.frame, reports, data.decode(outputs))
+        worst = worst_rows(ready.frame, reports, data.decode(outputs, ready.frame))
         meta = {
             "title": str(bundle),
             "data": table.name,

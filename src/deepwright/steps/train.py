@@ -208,7 +208,7 @@ def _scorer(prepared: Prepared) -> tuple[Recipe, Any]:
         if not len(validation):
             return {"score": 0.0}
         figures = {}
-        measured = data.measured(outputs, validation.targets)
+        measured = data.measured(outputs, validation.targets, validation.table.frame)
         for name, metric in names.items():
             value = metrics.score(facts[name].kind, metric, *measured[name])
             figures[metric if name == first else f"{name}.{metric}"] = value
@@ -315,7 +315,7 @@ def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener)
 def _evaluated(prepared: Prepared, backend: Backend, part: Part) -> tuple[Outputs, Reports]:
     """Return the outputs of encoded rows, and each output's report."""
     outputs = run_rows(backend, prepared.data, part.arrays, len(part))
-    measured = prepared.data.measured(outputs, part.targets)
+    measured = prepared.data.measured(outputs, part.targets, part.table.frame)
     facts = prepared.data.measured_facts()
     return outputs, {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
 
@@ -353,6 +353,6 @@ def _write_reports(
         seed=fitted.recipe.training.seed,
         export=exported | {"cases": exported.get("rows")},
     )
-    worst = worst_rows(part.table.frame, reports, prepared.data.decode(outputs))
+    worst = worst_rows(part.table.frame, reports, prepared.data.decode(outputs, part.table.frame))
     (scratch / "report.html").write_text(training_html(report, worst), encoding="utf-8")
     (scratch / "report.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")

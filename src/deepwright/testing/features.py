@@ -22,6 +22,8 @@ DTYPES: dict[str, Any] = {
     "series": pl.List(pl.List(pl.Float64)),
     "sound": pl.Binary,
     "words": pl.String,
+    "labels": pl.String,
+    "answer": pl.List(pl.Struct({"first": pl.Int64, "last": pl.Int64, "text": pl.String})),
 }
 """What the data path casts a column of each kind to."""
 
@@ -34,6 +36,8 @@ HARD: dict[str, list[Any]] = {
     "series": [[], [[]], [[None]], [[1e308], [-1e308]], [[float("nan")], [float("inf")]], [[1.0, 2.0], [3.0]], [None], None],
     "sound": [None, None],
     "words": ["", " ", "🙂", "a value never seen", "\n", "\x00", "NaN", "1e400", None, "é" * 1000],
+    "labels": ["", " ", "🙂", "a value never seen", "\n", "\x00", "NaN", "1e400", None, "é" * 1000],
+    "answer": [None, [{"first": 0, "last": 0, "text": "x"}], [{"first": 10**6, "last": 10**6 + 9, "text": "🙂"}]],
 }
 """Well-typed values that no feature may stumble over."""
 
@@ -54,7 +58,7 @@ def as_column(feature: type[Feature], values: list[Any], name: str = "column") -
     """Return values as the column that the data path would hand to the feature (dates: microseconds since 1970)."""
     if feature.dtype == "series" and not any(isinstance(place, list) for value in values for place in value or []):
         return pl.Series(name, values, dtype=pl.List(pl.Float64))
-    if feature.dtype == "words" and any(isinstance(value, list) for value in values):
+    if feature.dtype in ("words", "labels") and any(isinstance(value, list) for value in values):
         return pl.Series(name, values, dtype=pl.List(pl.String))
     if feature.dtype in ("image", "sound") and any(isinstance(value, str) for value in values):
         return pl.Series(name, values, dtype=pl.String)
@@ -151,6 +155,9 @@ def check_target(feature: type[Feature]) -> None:
         if facts.kind == "text":
             check_text_target(part, column, state)
             continue
+        if facts.kind == "answer":
+            check_answer_target(part, column, state)
+            continue
         if facts.kind == "labels":
             check_label_target(part, column, state, facts)
             continue
@@ -204,6 +211,19 @@ def check_label_target(part: Feature, column: pl.Series, state: Any, facts: Targ
     assert (counts[~empty, 0] == counts[~empty, 1]).all()
     assert (counts[~empty, 3::3] == counts[~empty, 5::3]).all()
     assert part.decode("name", target[:0], state).height == 0
+
+
+def check_answer_target(part: Feature, column: pl.Series, state: Any) -> None:
+    """The first and the last token of the first answer, which are told again."""
+    target = part.target(column, state)
+    assert target.dtype == np.int32
+    assert target.shape == (len(column), 2)
+    first = [value[0] if value else {"first": -1, "last": -1} for value in column.to_list()]
+    assert target.tolist() == [[each["first"], each["last"]] for each in first]
+    frame = part.decode("name", target.astype(np.int64), state)
+    assert frame.columns == ["name:start", "name:end"]
+    assert [list(row) for row in frame.rows()] == target.tolist()
+    assert part.decode("name", target[:0].astype(np.int64), state).height == 0
 
 
 def check_text_target(part: Feature, column: pl.Series, state: Any) -> None:
