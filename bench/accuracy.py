@@ -178,9 +178,9 @@ def fsdd_strings(data: Path, folder: Path) -> Recipe:
     said = {"type": "text", "tokens": "char"}
     return {
         "data": paths,
-        "inputs": {"sound": {"type": "sound"}},
+        "inputs": {"sound": {"type": "sound", "encoder": {"type": "crnn", "channels": [16, 32, 64], "halvings": 2}}},
         "outputs": {"said": said},
-        "training": {"batch": 32, "epochs": 8, "monitor": "character_error_rate"},
+        "training": {"batch": 16, "epochs": 10, "monitor": "character_error_rate"},
     }
 
 

@@ -19,11 +19,10 @@ class SoundEncoder(Encoder):
 
     accepts: ClassVar[tuple[Wire, ...]] = ("sound",)
     produces: ClassVar[tuple[Shape, ...]] = ("vector", "sequence")
-    halvings: ClassVar[int]
-    """How many stages halve the frames, too."""
-
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((24, 48, 96), min_length=1, max_length=8)
     """Channels of each stage; each stage halves the bands."""
+    halvings: int = Field(2, ge=0, le=8)
+    """How many stages, from the first on, halve the frames, too."""
     depth: int = Field(1, ge=1, le=8)
     """Convolutions of each stage."""
     separable: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class CRNN(SoundEncoder):
     """Convolutions over the spectrogram, and a recurrent network (GRU) over time (Çakır et al., arXiv 1702.06286)."""
 
-    halvings: ClassVar[int] = 1
-
+    halvings: int = Field(1, ge=0, le=8)
+    """How many stages, from the first on, halve the frames, too."""
     width: int = Field(64, ge=1)
     """The width of a state of each direction."""
     layers: int = Field(1, ge=1, le=16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 class SoundCNN(SoundEncoder):
     """Convolutions over the spectrogram, and the maximum over time; the usual choice for sounds."""
-
-    halvings: ClassVar[int] = 2
 
     width: int = Field(128, ge=1)
     """The width of a frame's vector behind the convolutions."""
