@@ -229,7 +229,7 @@ TASKS = {
         {"text": {**REVIEW, "encoder": LSTM | dict.fromkeys(("embedding_dropout", "unknown", "dropout"), 0.0)}},
         batch=64,
         epochs=3,
-        rows=3_200,
+        rows=1_280,
         optimizer={"type": "adam", "lr": 2e-3},
         wanted={"plain": 2.0, "peers": 2.0, "hand_tuned": 0.97},
     ),

@@ -203,7 +203,30 @@ def _flat(row: Mapping[str, Any], nested: set[str], before: str = "") -> Iterabl
 
 
 def _series(name: str, cells: list[Any], where: str) -> tuple[pl.Series, list[Note]]:
-    """Return the column of Python values; values of mixed kinds become text, and a note says so."""
+    """Return the column of Python values; values of mixed kinds become text, and a note says so.
+
+    Raises:
+        DataError: A text holds half a character, as JSON can (E207).
+    """
+    try:
+        return _typed(name, cells, where)
+    except UnicodeEncodeError as error:
+        broken = (row for row, cell in enumerate(cells, 1) if _is_broken(cell))
+        raise DataError(
+            "E207",
+            "a text holds half a character: a surrogate without its other half",
+            where=f"{where}: column {name.encode(errors='replace').decode()}, row {next(broken, '?')}",
+            got=ascii(error.object[max(0, error.start - 20) : error.end + 20]),
+            expected="whole characters",
+            fix=r"write the character whole, or \ufffd in its place",
+        ) from None
+
+
+def _is_broken(cell: Any) -> bool:
+    return "\\ud" in ascii(cell)
+
+
+def _typed(name: str, cells: list[Any], where: str) -> tuple[pl.Series, list[Note]]:
     cells = [cell.tolist() if getattr(cell, "ndim", 0) in (1, 2) else cell for cell in cells]
     if any(isinstance(cell, list | tuple) for cell in cells):
         return _lists(name, cells, where), []
@@ -217,6 +240,8 @@ def _series(name: str, cells: list[Any], where: str) -> tuple[pl.Series, list[No
             column = pl.Series(name, cells, dtype=pl.Float64 if float in kinds else None, strict=False)
             if str(column.dtype) not in ("Int128", "UInt128"):
                 return column, []
+        except UnicodeEncodeError:
+            raise
         except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
             pass  # integers beyond 64 bits and objects of unknown classes: as text
     texts = [cell if cell is None or isinstance(cell, str) else _text(cell) for cell in cells]

@@ -149,7 +149,7 @@ def _found(
     own = of or (compared[0] if compared else None)
     if index_of is None and len(compared) == 2 and own in compared:
         other = compared[1 - compared.index(own)]
-        index_of = other if other in offered.columns or other not in predictor.bundle.recipe.inputs else own
+        index_of = own if own in offered.columns and other not in offered.columns else other
     queries = _vectors(predictor, asked, own, listener)
     vectors = _vectors(predictor, offered, index_of or own, listener)
     if queries.shape[1] != vectors.shape[1] and len(queries) and len(vectors):
