@@ -197,6 +197,31 @@ def ucr(name: str) -> Callable[[Path, Path], Recipe]:
     return recipe
 
 
+# Forecasts ------------------------------------------------------------------------------------------------------------------
+
+
+def etth1(horizon: int) -> Callable[[Path, Path], Recipe]:
+    """Return the task of a horizon: 12, 4 and 4 months of 30 days, and every window of the test rows.
+
+    Two windows that differ in look-back and network, the same for all horizons.
+    """
+
+    def recipe(data: Path, folder: Path) -> Recipe:
+        del folder
+        split = {"by": "time", "train": "360 days", "validation": "120 days", "test": "120 days"}
+        inputs = {
+            "weeks": {"type": "window", "length": 336, "encoder": "sparse_tsf"},
+            "month": {"type": "window", "length": 720, "encoder": "nlinear"},
+        }
+        return {
+            "data": {"source": str(data / "ett/ETTh1.csv.gz"), "time": "date", "split": split},
+            "inputs": inputs,
+            "outputs": {"future": {"type": "forecast", "horizon": horizon}},
+        }
+
+    return recipe
+
+
 # Recommendation -------------------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +324,17 @@ TASKS: dict[str, Task] = {
     "italy_power": Task(ucr("ItalyPowerDemand"), "label accuracy", 0.963, "aeon's MiniRocket 0.963"),
     "japanese_vowels": Task(ucr("JapaneseVowels"), "label accuracy", 0.981, "aeon's MiniRocket 0.981"),
     "osu_leaf": Task(ucr("OSULeaf"), "label accuracy", 0.959, "aeon's MiniRocket 0.959"),
+    **{
+        f"etth1_{horizon}": Task(
+            etth1(horizon), "future mse", wanted, f"NLinear by ridge regression {linear}, {others}", lower=True
+        )
+        for horizon, wanted, linear, others in (
+            (96, 0.366, 0.371, "SparseTSF 0.362, PatchTST 0.370"),
+            (192, 0.403, 0.405, "SparseTSF 0.403, PatchTST 0.413"),
+            (336, 0.427, 0.427, "SparseTSF 0.434, PatchTST 0.422"),
+            (720, 0.424, 0.423, "SparseTSF 0.426, PatchTST 0.447"),
+        )
+    },
     "movielens": Task(movielens, "rating rmse", 0.860, "user and item biases alone 0.869", lower=True),
     "cats_dogs": Task(cats_dogs, "label accuracy", 0.90, "SqueezeNet 1.1 of ImageNet, 1,000 training photos"),
     "cifar10_resnet20": Task(cifar_resnet(3), "label accuracy", 0.80, "its weights with their own classifier, 600 pictures: 0.81"),

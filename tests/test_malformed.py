@@ -887,6 +887,60 @@ refused("a broken sound at prediction", {"s.csv": "sound\nodd.wav\n", "odd.wav":
 refused("a folder for a sound", {"s.csv": "sound\nodd.wav\n", "odd.wav/x": "x"}, HEAR, "E266", "odd.wav")
 repaired("a missing sound at prediction", {"s.csv": "sound,n\nok.wav,1\n,2\n", "ok.wav": sound(1)}, HEAR, rows=2)
 
+# ----------------------------------------------------------------------------------------------------------------- forecasts
+
+
+def hours(n=ROWS, **odd):
+    """Return n rows of an hour with two columns; ``odd`` replaces cells: ``t={3: "x"}``."""
+    rows = []
+    for i in range(n):
+        row = {"t": f"2024-01-{i // 24 + 1:02} {i % 24:02}:00", "a": f"{i % 24}", "b": f"{50 - i % 7}"}
+        row |= {name: cells[i] for name, cells in odd.items() if i in cells}
+        rows.append(",".join(row.values()))
+    return "t,a,b\n" + "\n".join(rows) + "\n"
+
+
+FORETELL = "train rows.csv --time t --horizon 2 -o out"
+NEXT = "predict clock rows.csv"
+
+refused("no such time", {"rows.csv": hours()}, "train rows.csv --time tt --horizon 2 -o out", "E107", "'tt'")
+refused("a horizon without a time", {"rows.csv": hours()}, "train rows.csv -t a --horizon 2 -o out", "E701", "--time")
+refused("times that are words", {"rows.csv": hours(t=dict.fromkeys(range(ROWS), "soon"))}, FORETELL, "E2", "rows.csv", "t")
+refused("a time that is none", {"rows.csv": hours(t={7: "noon"})}, FORETELL, "E222", "row 8", "noon")
+refused("a row without a time", {"rows.csv": hours(t={7: ""})}, FORETELL, "E234", "row 8")
+refused("two rows of a time", {"rows.csv": hours(t={7: "2024-01-01 06:00"})}, FORETELL, "E234", "row 7", "row 8", "series")
+refused("no column of numbers", {"rows.csv": "t,a\n2024-01-01,x\n2024-01-02,y\n"}, FORETELL, "E106", "numbers")
+refused("a horizon longer than the data", {"rows.csv": hours()}, "train rows.csv --time t --horizon 500 -o out", "E236", "500")
+refused("rows too few to foretell", {"rows.csv": hours(8)}, FORETELL, "E236", "rows.csv")
+refused("a side longer than the data", {"rows.csv": hours()}, FORETELL + " --set data.split='{test: 4 months}'", "E236", "training")
+refused("a column without a value", {"rows.csv": hours(a=dict.fromkeys(range(ROWS), ""))}, FORETELL + " -t a", "E260", "a")
+refused("a column to foretell that is text", {"rows.csv": hours(a={5: "wet"})}, FORETELL + " -t a", "E220", "row 6", "wet")
+refused("fewer rows than the window", {"rows.csv": hours(5)}, NEXT, "E236", "rows.csv", "5 rows")
+refused(
+    "another step at prediction", {"rows.csv": hours(t={i: f"2024-01-01 00:{i:02}" for i in range(ROWS)})}, NEXT, "E235", "minute"
+)
+refused("a column missing at prediction", {"rows.csv": hours().replace(",b", ",c")}, NEXT, "E107", "'b'")
+refused("no time at prediction", {"rows.csv": hours().replace("t,", "when,")}, NEXT, "E107", "'t'")
+refused("nothing known at prediction", {"rows.csv": "t,a,b\n2024-01-01 00:00,,\n2024-01-01 01:00,,\n"}, NEXT, "E236", "no row")
+refused("a word at prediction", {"rows.csv": hours(a={9: "wet"})}, NEXT, "E220", "row 10", "wet")
+refused("too few rows to judge", {"rows.csv": hours(20)}, "evaluate clock rows.csv", "E236", "20 rows")
+refused("unusual rows of a table", {"rows.csv": GOOD}, "detect model rows.csv", "E707", "forecast")
+refused("no column of truth", {"rows.csv": hours()}, "detect clock rows.csv --truth odd", "E701", "odd")
+
+turned = hours().splitlines()
+repaired("rows not in order", {"rows.csv": "\n".join([turned[0], *turned[:0:-1]]) + "\n"}, FORETELL, "order")
+repaired("a row twice", {"rows.csv": hours() + turned[5] + "\n"}, FORETELL, "1 rows that repeat")
+repaired("hours left out", {"rows.csv": "\n".join(turned[:20] + turned[23:]) + "\n"}, FORETELL, "3 times are missing")
+repaired("values left out", {"rows.csv": hours(a={5: "", 6: "?", 40: ""})}, FORETELL, "last known")
+repaired("a constant column", {"rows.csv": hours(a=dict.fromkeys(range(ROWS), "3"))}, FORETELL)
+repaired("windows without any value", {"rows.csv": hours(a=dict.fromkeys(range(8, 45), ""))}, FORETELL, "missing values")
+repaired(
+    "irregular times",
+    {"rows.csv": hours(t={i: f"2024-01-01 {i // 60:02}:{i % 60:02}:{i * i % 60:02}" for i in range(ROWS)})},
+    FORETELL,
+)
+repaired("rows to foretell from in any order", {"rows.csv": "\n".join([turned[0], *turned[:0:-1]]) + "\n"}, NEXT, rows=2)
+
 # ------------------------------------------------------------------------------------------------------------------- recipes
 
 R = "train r.yaml -o out"
@@ -1094,7 +1148,7 @@ refused("no target", {"rows.csv": GOOD}, "train rows.csv", "E701", "--target")
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory):
-    """Train a tiny model of a table, one of pictures and one of sounds, once."""
+    """Train a tiny model of a table, one of pictures, one of sounds and one that foretells, once."""
     place = tmp_path_factory.mktemp("bundles")
     before = Path.cwd()
     os.chdir(place)
@@ -1104,6 +1158,8 @@ def bundles(tmp_path_factory):
         cnn = "{image: {type: image, height: 8, width: 8}}"
         assert run(["train", "pics", "-t", "label", "-o", "seer", "-q", *SMALL, "--set", f"inputs={cnn}"]) == 0
         assert run(["train", "snd", "-t", "label", "-o", "ear", "-q", *SMALL]) == 0
+        put({"hours.csv": hours(200)})
+        assert run(["train", "hours.csv", "--time", "t", "--horizon", "2", "-o", "clock", "-q", *SMALL]) == 0
     finally:
         os.chdir(before)
     return place
@@ -1129,7 +1185,7 @@ def arguments(command):
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_malformed(case, bundles, capsys, monkeypatch):
-    for name in ("model", "seer", "ear"):
+    for name in ("model", "seer", "ear", "clock"):
         if name in case.command.split() or (name == "model" and callable(case.files)):
             shutil.copytree(bundles / name, name)
     case.files() if callable(case.files) else put(case.files or {})

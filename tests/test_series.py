@@ -12,7 +12,7 @@ import torch
 
 import deepwright as dw
 from deepwright.blocks.rocket import dilations, kernels
-from deepwright.datapath import trimmed
+from deepwright.datapath import DataPath, trimmed
 from deepwright.defaults import resolve_split
 from deepwright.errors import CODES, DataError, RecipeError
 from deepwright.families import Encoder, Facts, ImageFacts, Source
@@ -21,6 +21,7 @@ from deepwright.frames import of_columns
 from deepwright.kinds import infer
 from deepwright.recipe import Recipe
 from deepwright.sources.ts import Ts
+from deepwright.table import Table
 from deepwright.testing.networks import arrays_of, expect_equal, facts_of
 
 HEADER = "# a comment\n@problemName Toy\n@univariate true\n@classLabel true a b\n@data\n"
@@ -361,3 +362,51 @@ def test_the_report_draws_series():
     assert "nan" not in str(curve([5.0] * 3, alt="x"))
     assert len(str(curve([float(i % 7) for i in range(100_000)], alt="x"))) < 10_000
     assert "<path" not in str(curve([], alt="x"))
+
+
+# The wide form, and augmentations -------------------------------------------------------------------------------------------
+
+
+def wide(rows=60):
+    draw = np.random.default_rng(0)
+    up = draw.random(rows) < 0.5
+    values = np.where(up, 1, -1)[:, None] * np.arange(6) + draw.normal(scale=0.3, size=(rows, 6))
+    columns = {f"t{i}": values[:, i].tolist() for i in range(6)}
+    columns["t5"][3] = columns["t4"][3] = None
+    columns["t2"][4] = None
+    return {**columns, "n": draw.normal(size=rows).tolist(), "label": ["up" if each else "down" for each in up]}
+
+
+def test_columns_of_the_wide_form_are_one_series():
+    declared = {"curve": {"type": "series", "across": "t*", "encoder": {"type": "gru", "width": 4}}}
+    model = dw.train(wide(), target="label", recipe={"inputs": declared}, settings=["training.epochs=20"], out="wide")
+    assert model.recipe.inputs["curve"].across == ("t0", "t1", "t2", "t3", "t4", "t5")
+    assert set(model.recipe.inputs) == {"curve", "n"}
+    path = DataPath.load(model.recipe, model.bundle.states)
+    ready = path.prepare(Table.of(wide()), outputs=True)
+    curves = ready.frame["curve"].to_list()
+    assert [len(curves[row]) for row in (2, 3, 4)] == [6, 4, 6]
+    assert curves[4][2] is None
+    assert curves[2] == pytest.approx([wide()[f"t{i}"][2] for i in range(6)])
+    assert model.predict(wide()).height == 60
+    for change, code in (({"across": "u*"}, "E107"), ({"across": ["t0", "u"]}, "E107")):
+        with pytest.raises(RecipeError, match=code):
+            dw.train(wide(), target="label", recipe={"inputs": {"curve": {"type": "series", **change}}}, out="refused")
+    with pytest.raises(RecipeError, match="E106"):
+        dw.train(wide(), target="label", recipe={"inputs": {"n": {"type": "series", "across": "t*"}}}, out="refused")
+
+
+def test_series_are_augmented_in_training_alone():
+    augment = ["jitter", "magnitude", "time_warp", "slice"]
+    declared = {"curve": {"type": "series", "across": "t*", "augment": augment, "encoder": {"type": "gru", "width": 4}}}
+    one, other = (
+        dw.train(wide(), target="label", recipe={"inputs": declared}, settings=["training.epochs=2"], out=name)
+        for name in ("one", "other")
+    )
+    assert (one.path / "weights.safetensors").read_bytes() == (other.path / "weights.safetensors").read_bytes()
+    plain = {"curve": {**declared["curve"], "augment": []}}
+    bare = dw.train(wide(), target="label", recipe={"inputs": plain}, settings=["training.epochs=2"], out="bare")
+    assert (one.path / "weights.safetensors").read_bytes() != (bare.path / "weights.safetensors").read_bytes()
+    declared["curve"]["augment"] = ["flip"]
+    with pytest.raises(RecipeError, match=r"E106.*changes pictures"):
+        dw.train(wide(), target="label", recipe={"inputs": declared}, out="refused")

@@ -15,29 +15,38 @@ from deepwright.augmentations.erase import Erase as Erase
 from deepwright.augmentations.flip import Flip as Flip
 from deepwright.augmentations.gain import Gain as Gain
 from deepwright.augmentations.hiss import Hiss as Hiss
+from deepwright.augmentations.jitter import Jitter as Jitter
+from deepwright.augmentations.magnitude import Magnitude as Magnitude
 from deepwright.augmentations.noise import Noise as Noise
 from deepwright.augmentations.shift import Shift as Shift
+from deepwright.augmentations.slice import Slice as Slice
 from deepwright.augmentations.speed import Speed as Speed
+from deepwright.augmentations.time_warp import TimeWarp as TimeWarp
 from deepwright.averages.ema import EMA as EMA
 from deepwright.averages.lookahead import Lookahead as Lookahead
 from deepwright.averages.swa import SWA as SWA
 from deepwright.encoders.airbench import Airbench as Airbench
 from deepwright.encoders.bag import Bag as Bag
+from deepwright.encoders.bottleneck import Bottleneck as Bottleneck
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.crnn import CRNN as CRNN
 from deepwright.encoders.custom import Custom as Custom
+from deepwright.encoders.dlinear import DLinear as DLinear
 from deepwright.encoders.factorization_machine import FactorizationMachine as FactorizationMachine
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.gru import GRU as GRU
 from deepwright.encoders.inception_time import InceptionTime as InceptionTime
 from deepwright.encoders.lstm import LSTM as LSTM
 from deepwright.encoders.mlp import MLP as MLP
+from deepwright.encoders.nlinear import NLinear as NLinear
+from deepwright.encoders.patch_tst import PatchTST as PatchTST
 from deepwright.encoders.pretrained import Pretrained as Pretrained
 from deepwright.encoders.resnet import ResNet as ResNet
 from deepwright.encoders.rnn import RNN as RNN
 from deepwright.encoders.rocket import Rocket as Rocket
 from deepwright.encoders.sequential import Sequential as Sequential
 from deepwright.encoders.sound_cnn import SoundCNN as SoundCNN
+from deepwright.encoders.sparse_tsf import SparseTSF as SparseTSF
 from deepwright.encoders.tabm import TabM as TabM
 from deepwright.encoders.tcn import TCN as TCN
 from deepwright.encoders.text_cnn import TextCNN as TextCNN
@@ -52,10 +61,12 @@ from deepwright.errors import Problem as Problem
 from deepwright.errors import RecipeError as RecipeError
 from deepwright.errors import TrainingError as TrainingError
 from deepwright.errors import UsageError as UsageError
+from deepwright.features.ahead import Ahead as Ahead
 from deepwright.features.answer import Answer as Answer
 from deepwright.features.binary import Binary as Binary
 from deepwright.features.category import Category as Category
 from deepwright.features.date import Date as Date
+from deepwright.features.forecast import Forecast as Forecast
 from deepwright.features.image import Image as Image
 from deepwright.features.labels import Labels as Labels
 from deepwright.features.match import Match as Match
@@ -65,12 +76,14 @@ from deepwright.features.series import Series as Series
 from deepwright.features.sound import Sound as Sound
 from deepwright.features.tags import Tags as Tags
 from deepwright.features.text import Text as Text
+from deepwright.features.window import Window as Window
 from deepwright.fusions.attention import Attention as Attention
 from deepwright.fusions.compare import Compare as Compare
 from deepwright.fusions.concat import Concat as Concat
 from deepwright.fusions.cross import Cross as Cross
 from deepwright.heads.binary import Binary as BinaryHead
 from deepwright.heads.ctc import CTC as CTC
+from deepwright.heads.forecast import Forecast as ForecastHead
 from deepwright.heads.matching import Matching as Matching
 from deepwright.heads.multiclass import Multiclass as Multiclass
 from deepwright.heads.multilabel import Multilabel as Multilabel
@@ -98,6 +111,7 @@ from deepwright.losses.huber import Huber as Huber
 from deepwright.losses.kl import KL as KL
 from deepwright.losses.mae import MAE as MAE
 from deepwright.losses.mse import MSE as MSE
+from deepwright.losses.pinball import Pinball as Pinball
 from deepwright.optimizers.adagrad import Adagrad as Adagrad
 from deepwright.optimizers.adam import Adam as Adam
 from deepwright.optimizers.adamw import AdamW as AdamW
@@ -139,6 +153,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Affine",
+    "Ahead",
     "Airbench",
     "Answer",
     "Arff",
@@ -150,6 +165,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "BinaryHead",
     "Blur",
+    "Bottleneck",
     "Brightness",
     "BundleError",
     "CNN",
@@ -170,6 +186,7 @@ __all__ = [
     "Csv",
     "CsvLogger",
     "Custom",
+    "DLinear",
     "DataError",
     "Date",
     "DeepwrightError",
@@ -185,6 +202,8 @@ __all__ = [
     "Flatten",
     "Flip",
     "Focal",
+    "Forecast",
+    "ForecastHead",
     "GRU",
     "Gain",
     "GlobalPool",
@@ -194,6 +213,7 @@ __all__ = [
     "Image",
     "Images",
     "InceptionTime",
+    "Jitter",
     "Json",
     "KL",
     "LSTM",
@@ -204,6 +224,7 @@ __all__ = [
     "MLP",
     "MLflow",
     "MSE",
+    "Magnitude",
     "Match",
     "Matching",
     "MaxPool2d",
@@ -212,6 +233,7 @@ __all__ = [
     "Multiclass",
     "Multilabel",
     "Muon",
+    "NLinear",
     "Ndjson",
     "Noise",
     "Number",
@@ -219,6 +241,8 @@ __all__ = [
     "Ordinal",
     "OrdinalHead",
     "Parquet",
+    "PatchTST",
+    "Pinball",
     "Plateau",
     "Pointers",
     "Pretrained",
@@ -235,9 +259,11 @@ __all__ = [
     "Sequential",
     "Series",
     "Shift",
+    "Slice",
     "Sound",
     "SoundCNN",
     "Sounds",
+    "SparseTSF",
     "Speed",
     "Sql",
     "Squad",
@@ -250,11 +276,13 @@ __all__ = [
     "TensorBoard",
     "Text",
     "TextCNN",
+    "TimeWarp",
     "TrainingError",
     "Transformer",
     "Ts",
     "TwoTowers",
     "UsageError",
+    "Window",
     "find_batch",
     "find_lr",
     "inspect",

@@ -16,6 +16,7 @@ from deepwright.opening import Engine
 from deepwright.progress import Listener
 from deepwright.recipe import Recipe
 from deepwright.retrieval import Measure
+from deepwright.steps.detect import detect as detect_step
 from deepwright.steps.embed import embed as embed_step
 from deepwright.steps.embed import neighbours as neighbours_step
 from deepwright.steps.evaluate import Evaluation
@@ -199,6 +200,25 @@ class Model:
         told: dict[str, Any] = {"seen": known, "top": top, "user": user, "item": item, "engine": engine, "listener": Console()}
         return evaluate_top_step(self.path, as_rows(users), as_rows(items), as_rows(relevant), **told)[0]
 
+    def detect(self, data: Any, *, alarms: float = 0.001, engine: Engine = "auto") -> Any:
+        """Score rows in order of time by how far they are from what a model with a forecast says of them.
+
+        Args:
+            data: As for :meth:`predict`; rows with a time.
+            alarms: The share of usual rows that are alarms nonetheless, at most 0.02.
+            engine: As for :meth:`predict`.
+
+        Returns:
+            A row for each of ``data`` in order of time: the time, ``score``, ``alarm``, the ``column`` that errs most, what was
+            ``told`` of it and its ``value``. A pandas table for pandas data, otherwise a Polars one.
+
+        Raises:
+            DataError: The rows do not fit, or there are too few.
+            UsageError: The model makes no forecasts.
+        """
+        frame, _ = detect_step(self.path, as_rows(data), alarms=alarms, engine=engine, listener=Console())
+        return frame.to_pandas() if _is_pandas(data) else frame
+
     def evaluate(self, data: Any = None, *, report: str | Path | None = None, engine: Engine = "auto") -> Evaluation:
         """Measure the model on rows whose outputs are known.
 
@@ -238,6 +258,8 @@ def train(
     budget: str | float | None = None,
     seed: int | None = None,
     settings: Iterable[str] = (),
+    time: str | None = None,
+    horizon: int | None = None,
     on: str | None = None,
     restarts: int = 3,
     modules: Mapping[str, Any] | None = None,
@@ -255,6 +277,8 @@ def train(
         budget: Time for training, such as ``"5m"`` or seconds.
         seed: The seed.
         settings: ``KEY.PATH=VALUE`` overrides of the recipe.
+        time: The column of the rows' time: the next rows of the targets, or of all columns of numbers, are foretold.
+        horizon: With ``time``: how many rows.
         on: Where to train in several processes: ``local:N``, ``ray:N``, ``ray://HOST:PORT/N``; by default in this one.
         restarts: With ``on``: how often the processes start again, from the last checkpoint, when one is lost.
         modules: A ``torch.nn.Module`` by the name of the input that it encodes, which the recipe declares without an encoder, or
@@ -273,8 +297,12 @@ def train(
     from deepwright.steps.places import Place
     from deepwright.steps.train import train as train_step
 
-    declared, rows = _declared(data, recipe, test, budget, seed, settings)
+    declared, rows = _declared(data, recipe, test, budget, seed, settings, time)
     targets = [target] if isinstance(target, str) else list(target or [])
+    if time is not None:
+        declared, targets = _foretelling(declared, horizon, targets), []
+    elif horizon is not None:
+        raise UsageError("E701", "a horizon needs the column of the rows' time", got=f"horizon {horizon}", fix="--time COLUMN")
     place = Place.parse(on) if on is not None else None
     where = Path(out) if out else None
     told = listener or Console()
@@ -368,6 +396,7 @@ def _declared(
     budget: str | float | None,
     seed: int | None,
     settings: Iterable[str],
+    time: str | None = None,
 ) -> tuple[Recipe, Table | None]:
     """Return the recipe that a call declares, and its rows if they come from memory."""
     if isinstance(data, str | Path) and str(data).endswith(RECIPES):
@@ -375,7 +404,26 @@ def _declared(
             raise UsageError("E701", "two recipes are given", got=f"{data} and recipe=", fix="give one of them")
         data, recipe = None, data
     rows = None if data is None or isinstance(data, str | Path) else Table.of(data)
-    return _recipe(recipe, data if rows is None else None, test, budget, seed, settings), rows
+    return _recipe(recipe, data if rows is None else None, test, budget, seed, settings, time), rows
+
+
+def _foretelling(recipe: Recipe, horizon: int | None, targets: list[str]) -> Recipe:
+    """Return the recipe with a forecast of the targets, or of all columns of numbers, if it declares no output.
+
+    Raises:
+        UsageError: It declares outputs (E701).
+    """
+    if recipe.outputs:
+        raise UsageError(
+            "E701", "the recipe has outputs already", got=", ".join(recipe.outputs), fix="write data.time into the recipe"
+        )
+    forecast: dict[str, Any] = {"type": "forecast"}
+    forecast |= {"channels": targets} if targets else {}
+    forecast |= {"horizon": horizon} if horizon is not None else {}
+    name = "future"
+    while name in targets:
+        name += "_"
+    return Recipe.parse({**recipe.dump(defaults=False), "outputs": {name: forecast}})
 
 
 def _given(modules: Mapping[str, Any] | None) -> AbstractContextManager[None]:
@@ -419,6 +467,7 @@ def _recipe(
     budget: str | float | None,
     seed: int | None,
     settings: Iterable[str],
+    time: str | None,
 ) -> Recipe:
     """Merge what the call says into the recipe."""
     where = str(recipe) if isinstance(recipe, str | Path) else "recipe"
@@ -431,6 +480,7 @@ def _recipe(
     extra: list[tuple[str, Any]] = [
         ("data.source", data),
         ("data.test", test),
+        ("data.time", time),
         ("training.budget", budget),
         ("training.seed", seed),
     ]

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from deepwright.blocks.targets import known
 from deepwright.datapath import lengths, trimmed
 from deepwright.families import SEQUENCES, Draw
+from deepwright.windows import rows_below
 
 AugmentPictures = Callable[[Tensor, Draw], Tensor]
-AugmentSounds = Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]]
+AugmentSequences = Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]]
 Augment = Callable[..., Any]
 """One of the two, see :class:`deepwright.families.Augmentation`."""
 
@@ -95,9 +96,9 @@ class Rows:
         weights: NDArray[np.float32] | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.arrays = {key: _tensor(array).to(device) for key, array in arrays.items()}
-        self.targets = {key: as_target(_tensor(array)).to(device) for key, array in targets.items()}
-        self.complete = all(bool(known(target).all()) for target in self.targets.values())
+        self.arrays = {key: _tensor(array, device) for key, array in arrays.items()}
+        self.targets = {key: as_target(_tensor(array, device)) for key, array in targets.items()}
+        self.complete = all(_complete(target) for target in self.targets.values())
         self.weights = None if weights is None else _tensor(weights).to(device)
         self.device = torch.device(device)
         each = lengths(self.arrays)
@@ -223,6 +224,23 @@ def as_target(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_floating_point() else tensor.long()
 
 
-def _tensor(array: NDArray[np.generic]) -> Tensor:
+def _complete(target: Tensor) -> bool:
+    """Return whether nothing of a target is unknown."""
+    if target.ndim == 3:
+        return not bool(torch.isnan(target).any())
+    return bool(known(target).all())
+
+
+def _tensor(array: NDArray[np.generic], device: torch.device | str = "cpu") -> Tensor:
+    """Return an array on a device; windows of rows (B, T, C) stay views of the rows."""
+    rows = rows_below(array)
+    if rows is not None:
+        base = _tensor(rows, device)
+        step = array.strides[0] // array.strides[1] * base.stride(0)
+        return base.as_strided(array.shape, (step, *base.stride()))
+    return _contiguous(array).to(device)
+
+
+def _contiguous(array: NDArray[np.generic]) -> Tensor:
     contiguous = np.ascontiguousarray(array)
     return torch.from_numpy(contiguous if contiguous.flags.writeable else contiguous.copy())

@@ -37,6 +37,7 @@ _EMPTY: dict[Dtype, pl.DataType] = {
     "words": pl.String(),
     "labels": pl.List(pl.String()),
     "answer": ANSWERS,
+    "numbers": pl.Array(pl.Float64(), 1),
 }
 """What a column without any value becomes."""
 
@@ -57,6 +58,7 @@ def cast(
     * ``words``: String, or List(String) where tokens are given.
     * ``labels``: String or List(String), or spans of characters (:data:`deepwright.spans.SPANS`).
     * ``answer``: :data:`deepwright.spans.ANSWERS`, from texts, lists of texts, or lists of texts with their starts.
+    * ``numbers``: several columns of numbers, each cast as ``number`` before they are put side by side, unchanged.
     * ``sound``: Binary (a file's bytes) or String (its path), unchanged.
 
     Args:
@@ -319,4 +321,5 @@ _CASTS: dict[Dtype, Callable[[pl.Series, str, bool], tuple[pl.Series, Note | Non
     "words": _words,
     "labels": _labels,
     "answer": _answer,
+    "numbers": lambda column, where, lenient: (column, None),
 }

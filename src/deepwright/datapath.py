@@ -19,7 +19,7 @@ from deepwright.clean import CleanState, apply_values, fit_clean
 from deepwright.derive import derive, needed_columns
 from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
-from deepwright.families import COUNTED, SEQUENCES, Facts, Feature, State, TargetFacts
+from deepwright.families import COUNTED, SEQUENCES, Dtype, Facts, Feature, State, TargetFacts
 from deepwright.media import DTYPES
 from deepwright.recipe import Recipe
 from deepwright.spans import is_spans
@@ -62,8 +62,7 @@ class DataPath:
         Raises:
             DataError: With the problems of every column at once.
         """
-        types = {name: feature.dtype for name, feature in {**recipe.inputs, **recipe.outputs}.items()}
-        clean = fit_clean(table, recipe.data.clean, types)
+        clean = fit_clean(table, recipe.data.clean, column_types({**recipe.inputs, **recipe.outputs}))
         ready = prepared(recipe, clean, table, outputs=True)
         problems: list[Problem] = []
         learnt: dict[str, State] = {}
@@ -254,9 +253,11 @@ def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
 def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
     """Return how many rows a network may get at once: ``most``, or fewer if they are long sequences or large pictures."""
     # Of a sound's samples, some hundred are a frame, which becomes several maps.
-    share = {"tokens": 1, "series": 1, "sound": 32}
+    share = {"tokens": 1, "series": 1, "sound": 32, "window": 1}
     counts: list[int] = [
-        array.shape[1] // share[kind] for key, array in arrays.items() if (kind := key.rpartition(".")[2]) in share
+        array.shape[1] * (array.shape[2] if kind == "window" else 1) // share[kind]
+        for key, array in arrays.items()
+        if (kind := key.rpartition(".")[2]) in share
     ]
     sizes: list[int] = [array.shape[1] * array.shape[2] for key, array in arrays.items() if key.rpartition(".")[2] == "image"]
     return max(1, min(most, AT_ONCE // max([1, *counts]), PIXELS_AT_ONCE // max([1, *sizes])))
@@ -313,7 +314,7 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
     """Clean, derive and cast the columns that a recipe declares; see :meth:`DataPath.prepare`."""
     features = {**recipe.inputs, **(recipe.outputs if outputs else {})}
     derived = recipe.data.derive
-    wanted = [name for name in {*features, *needed_columns(derived)} if name not in derived]
+    wanted = [name for name in {*_read_columns(features), *needed_columns(derived)} if name not in derived]
     table = _with_columns(recipe, table, sorted(wanted), outputs=outputs)
     table = apply_values(table, recipe.data.clean, clean)
     table = derive(table, {name: text for name, text in derived.items() if outputs or name not in recipe.outputs})
@@ -321,18 +322,23 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
     notes: list[Note] = []
     columns: list[pl.Series] = []
     for name, feature in features.items():
-        rule = recipe.data.clean.columns.get(name)
-        try:
-            column, note = cast(
-                table.frame[name], feature.dtype, where=f"{table.name}: column {name}", on_error=rule.on_error if rule else "raise"
-            )
-        except DeepwrightError as error:
-            problems += error.problems
-            continue
-        columns.append(_resolved_paths(column, table.base) if feature.dtype in DTYPES else column)
-        notes += [note] if note else []
+        parts, dtype = [], _column_dtype(feature)
+        for own in _read_columns({name: feature}):
+            rule = recipe.data.clean.columns.get(own)
+            try:
+                column, note = cast(
+                    table.frame[own], dtype, where=f"{table.name}: column {own}", on_error=rule.on_error if rule else "raise"
+                )
+            except DeepwrightError as error:
+                problems += error.problems
+                continue
+            parts.append(_resolved_paths(column, table.base) if dtype in DTYPES else column)
+            notes += [note] if note and note not in notes else []
+        columns += (
+            parts if dtype == feature.dtype else [_beside(name, parts)] if feature.dtype == "numbers" else [_across(name, parts)]
+        )
     if problems:
-        raise DataError.of(problems)
+        raise DataError.of(dict.fromkeys(problems))
     ready = pl.DataFrame(columns)
     if outputs:
         ready, more = _placed(recipe, ready, table.name)
@@ -373,6 +379,44 @@ def _placed(recipe: Recipe, frame: pl.DataFrame, name: str) -> tuple[pl.DataFram
     return frame, notes
 
 
+def column_types(features: Mapping[str, Feature]) -> dict[str, str]:
+    """Return what each column of a table is cast to that features are made of."""
+    return {own: _column_dtype(feature) for name, feature in features.items() for own in _read_columns({name: feature})}
+
+
+def _column_dtype(feature: Feature) -> Dtype:
+    """Return what the columns are cast to that a feature is made of."""
+    return "number" if feature.dtype == "numbers" or bool(getattr(feature, "across", None)) else feature.dtype
+
+
+def _read_columns(features: Mapping[str, Feature]) -> list[str]:
+    """Return the columns of a table that features are made of."""
+    found: dict[str, None] = {}
+    for name, feature in features.items():
+        chosen = getattr(feature, "channels", ()) if feature.dtype == "numbers" else getattr(feature, "across", ()) or (name,)
+        found |= dict.fromkeys(() if isinstance(chosen, str) else chosen)
+    return list(found)
+
+
+def _beside(name: str, parts: Sequence[pl.Series]) -> pl.Series:
+    """Return columns of numbers side by side, as Array(Float64)."""
+    if not parts:
+        return pl.Series(name, [], dtype=pl.Array(pl.Float64, 1))
+    values = np.stack([part.cast(pl.Float64).fill_null(np.nan).to_numpy() for part in parts], 1)
+    return pl.Series(name, values, dtype=pl.Array(pl.Float64, len(parts)))
+
+
+def _across(name: str, parts: Sequence[pl.Series]) -> pl.Series:
+    """Return columns of numbers as the places of a series each, List(Float64), which ends at the last known one."""
+    if not parts:
+        return pl.Series(name, [], dtype=pl.List(pl.Float64))
+    values = np.stack([part.cast(pl.Float64).fill_null(np.nan).to_numpy() for part in parts], 1)
+    ends = np.where(np.isnan(values), 0, np.arange(1, len(parts) + 1)).max(1, initial=0)
+    lists = pl.Series(name, values, dtype=pl.Array(pl.Float64, len(parts))).arr.to_list()
+    known = lists.list.eval(pl.element().fill_nan(None))
+    return pl.select(pl.lit(known).list.head(pl.lit(pl.Series(ends)))).to_series().alias(name)
+
+
 def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
     """Refuse rows with another number of labels than of tokens, where both are given as lists.
 
@@ -398,7 +442,10 @@ def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
 
 def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: bool) -> Table:
     absent = [name for name in wanted if name not in table.columns]
-    lost = [name for name in absent if outputs and name in recipe.outputs]
+    needed = _read_columns(recipe.outputs)
+    # A column that is foretold from its own past cannot be missing either.
+    past = _read_columns({name: feature for name, feature in recipe.inputs.items() if feature.dtype == "numbers"})
+    lost = [name for name in absent if (outputs and name in needed) or name in past]
     if lost:
         raise DataError.of(
             Problem(
@@ -406,7 +453,7 @@ def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: b
                 f"the column {name!r} is missing{nearest(name, table.columns)}",
                 where=table.name,
                 got=", ".join(table.columns[:20]),
-                expected="the output column",
+                expected="the output column" if name in needed else "the column that windows are made of",
             )
             for name in lost
         )
@@ -440,7 +487,8 @@ def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: b
 def _unused(recipe: Recipe, table: Table, wanted: Iterable[str]) -> list[Note]:
     """Tell of columns to predict from that the model does not know; those that training left out are no news."""
     data = recipe.data
-    known = {*wanted, *recipe.inputs, *recipe.outputs, *data.drop, *data.derive, data.weight, data.split.column}
+    known = {*wanted, *recipe.inputs, *_read_columns(recipe.outputs), *data.drop, *data.derive, data.weight, data.split.column}
+    known |= {data.time, data.series}
     extra = [name for name in table.columns if name not in known]
     text = f"columns that the model does not know are left out: {', '.join(extra[:20])}" + (", …" if len(extra) > 20 else "")
     return [Note("unused_column", text, len(extra))] if extra else []

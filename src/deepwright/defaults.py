@@ -6,6 +6,7 @@ A resolved recipe declares every input, output, encoder, head and training choic
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -42,9 +43,12 @@ HEADS: dict[TargetKind, str] = {
     "labels": "tagging",
     "match": "matching",
     "answer": "pointers",
+    "forecast": "forecast",
 }
 """The usual head of each kind of output."""
 
+CHANGED = {"image": "pictures", "sound": "sounds", "series": "series"}
+"""What augmentations change, in words."""
 AUGMENTATIONS: dict[str, tuple[str, ...]] = {"image": ("crop",), "sound": ("speed",)}
 """The usual changes of training pictures and sounds; those that not every kind of them bears, such as flips, must be declared."""
 
@@ -62,7 +66,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
     Raises:
         RecipeError: A declared column does not exist (E107); there is no output (E105) or no input left (E106).
     """
-    recipe = _settled(recipe)
+    recipe = _laid_across(_settled(recipe), table)
     problems = list(_unknown_columns(recipe, table))
     if not recipe.outputs:
         problems.append(
@@ -82,6 +86,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
         *recipe.data.drop,
         *([recipe.data.weight] if recipe.data.weight else []),
         *([recipe.data.split.column] if recipe.data.split.column else []),
+        *(column for feature in recipe.inputs.values() for column in _across(feature)),
     }
     inputs, notes, whys = dict(recipe.inputs), [], dict[str, str]()
     for name in table.columns if recipe.data.columns == "all" else ():
@@ -126,6 +131,34 @@ def _asking(recipe: Recipe, name: str) -> Kind | None:
     passage = next((of for of, asks in named if asks == name and of not in recipe.inputs), None)
     why = "a question is asked of it" if any(name == of for of, _ in named) else "it asks"
     return Kind("text", why, usual=TOKENS | ({} if passage is None else {"same_as": passage}))
+
+
+def _across(feature: Feature) -> tuple[str, ...]:
+    """Return the columns that a series in the wide form is made of."""
+    chosen = getattr(feature, "across", ())
+    return (chosen,) if isinstance(chosen, str) else tuple(chosen)
+
+
+def _laid_across(recipe: Recipe, table: Table) -> Recipe:
+    """Name the columns of series in the wide form that a pattern names.
+
+    Raises:
+        RecipeError: No column fits the pattern (E107), or the input has the name of a column (E106).
+    """
+    inputs, problems = dict(recipe.inputs), []
+    for name, feature in recipe.inputs.items():
+        pattern = getattr(feature, "across", ())
+        if pattern and name in table.columns:
+            problems.append(Problem("E106", f"{name!r} is the name of a column", f"inputs.{name}", fix="give it another name"))
+        if isinstance(pattern, str):
+            found = tuple(column for column in table.columns if fnmatchcase(column, pattern))
+            if not found:
+                message = f"no column fits {pattern!r}"
+                problems.append(Problem("E107", message, f"inputs.{name}.across", got=", ".join(table.columns[:30])))
+            inputs[name] = feature.model_copy(update={"across": found})
+    if problems:
+        raise RecipeError.of(problems)
+    return recipe.replace(inputs=inputs)
 
 
 def _beside_labels(recipe: Recipe, table: Table, name: str) -> Kind | None:
@@ -284,10 +317,11 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
         else feature.model_copy(update={"head": Head.parse(head)})
         for name, feature in recipe.outputs.items()
     }
+    windows = any(kind == "forecast" for kind in kinds.values())
     twins = any(feature.same_as is not None and feature.encoder is not None for feature in inputs.values())
     groups = sum(feature.encoder is not None for feature in inputs.values()) + any(f.encoder is None for f in inputs.values())
     tabular = recipe.tabular or (Encoder.parse("tabm") if any(f.encoder is None for f in inputs.values()) else None)
-    fusion = recipe.fusion or (Fusion.parse("compare" if twins else "concat") if groups > 1 else None)
+    fusion = recipe.fusion or (Fusion.parse("compare" if twins else "concat") if groups > 1 and not windows else None)
     for key in ("mixup", "cutmix"):
         if getattr(recipe.training, key) and not pictures:
             raise RecipeError(
@@ -306,7 +340,7 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     linear = linear_only(recipe)
     learnt = [name for name, feature in inputs.items() if feature.encoder is not None and feature.encoder.learnt]
     sounds = any(feature.dtype == "sound" for feature in inputs.values())
-    usual = _of_pictures(rows) if pictures else _of_sounds(rows) if sounds else _of_others(rows)
+    usual = _of_pictures(rows) if pictures else _of_sounds(rows) if sounds else _of_windows(rows) if windows else _of_others(rows)
     usual = _of_linear(usual) if linear else _of_learnt(usual, rows) if learnt else usual
     training = _training(recipe.training, rows, usual, learnt)
     if linear:
@@ -418,11 +452,11 @@ def resolve_split(recipe: Recipe, rows: int, *, tested: bool) -> Recipe:
 
 
 def _check_augmentations(inputs: Mapping[str, Feature]) -> None:
-    """Refuse augmentations of pictures for sounds, and the other way round."""
+    """Refuse augmentations of pictures for sounds, and so on."""
     problems = [
         Problem(
             "E106",
-            f"the augmentation {part.type_name()} changes {'pictures' if part.accepts == 'image' else 'sounds'}",
+            f"the augmentation {part.type_name()} changes {CHANGED[part.accepts]}",
             where=f"inputs.{name}.augment",
             got=f"an input of type {feature.type_name()}",
             expected="one of " + ", ".join(key for key, each in Augmentation.all().items() if each.accepts == feature.dtype),
@@ -476,6 +510,13 @@ def _of_sounds(rows: int) -> _Usual:
     return _Usual(16 if rows < 1_000 else 64, epochs, adamw, {"type": "one_cycle"}, 0)
 
 
+def _of_windows(rows: int) -> _Usual:
+    # Windows overlap, so that few epochs see every row often, and the networks that are usual for them are linear.
+    adamw = {"type": "adamw", "lr": 5e-3, "weight_decay": 0.01}
+    batch = 256 if rows >= 5_000 else 64 if rows >= 500 else 16
+    return _Usual(batch, 10 if rows >= 5_000 else 20 if rows >= 500 else 60, adamw, {"type": "cosine", "warmup": 0.05}, 4)
+
+
 def _of_others(rows: int) -> _Usual:
     adamw = {"type": "adamw", "lr": 2e-3, "weight_decay": 3e-4}
     batch = 256 if rows >= 5_000 else 64 if rows >= 500 else 16
@@ -497,8 +538,10 @@ def _of_linear(usual: _Usual) -> _Usual:
 def _unknown_columns(recipe: Recipe, table: Table) -> Iterator[Problem]:
     known = [*table.columns, *recipe.data.derive]
     for section in ("inputs", "outputs"):
-        for name in getattr(recipe, section):
-            if name not in known:
+        for made, feature in getattr(recipe, section).items():
+            for name in _across(feature) or (made,):
+                if name in known:
+                    continue
                 yield Problem(
                     "E107",
                     f"there is no column {name!r}{nearest(name, known)}",

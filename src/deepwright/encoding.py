@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -228,3 +228,43 @@ class Scaling(State):
     def facts(self, label: str, view: Any, *, missing: bool) -> NumberFacts:
         """Return the facts of a column that is scaled so; without edges the view is ``standard``."""
         return NumberFacts(label, view if self.edges else "standard", self.edges, missing, self.baseline)
+
+
+# Several columns side by side -----------------------------------------------------------------------------------------------
+
+
+def side_by_side(column: pl.Series) -> Floats:
+    """Return a column of Array(Float64) as (B, C), NaN where a value, or a row, is missing."""
+    width = column.dtype.shape[0] if isinstance(column.dtype, pl.Array) else 0
+    parts = [column.arr.get(i).cast(pl.Float64).fill_null(np.nan).to_numpy() for i in range(width)]
+    return np.stack(parts, 1) if parts else np.zeros((len(column), 0))
+
+
+def learnt_scales(column: pl.Series, names: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each of several columns side by side, 1 for a constant.
+
+    Args:
+        column: Array(Float64).
+        names: The columns' names, for messages.
+
+    Raises:
+        DataError: A column has no finite number (E260).
+    """
+    centers, scales = [], []
+    values = side_by_side(column)
+    for index, each in enumerate(values.T):
+        known = np.sort(np.clip(each[np.isfinite(each)], -HUGE, HUGE))  # sums do not depend on the order of the rows
+        if not len(known):
+            raise no_values(column.alias(names[index] if index < len(names) else column.name), "number")
+        centers.append(float(known.mean()))
+        scales.append(spread(known))
+    if not centers:
+        raise no_values(column, "number")
+    return tuple(centers), tuple(scales)
+
+
+def columns_scaled(values: Floats, centers: Sequence[float], scales: Sequence[float]) -> NDArray[np.float32]:
+    """Return standardised values (B, C), computed in float64; NaN stays, infinite ones are as large as the wire carries."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = (values - np.asarray(centers)) / np.asarray(scales)
+    return np.asarray(np.clip(scaled, -LIMIT, LIMIT), np.float32)

@@ -221,6 +221,10 @@ CODES: Mapping[str, str] = {
     "E231": "There are too few rows, groups or times for the sides of the split.",
     "E232": "The column that names the sides of the split holds other names than train, validation and test.",
     "E233": "The column to split by time holds no time.",
+    "E234": "Rows do not tell their time or their series, or two rows of one series have the same time.",
+    "E235": "The rows are of another step, from one time to the next, than those that a model learnt from.",
+    "E236": "There are too few rows for the windows and the horizon of a forecast.",
+    "E237": "Columns that are known ahead are missing in the rows that are foretold.",
     "E240": "The encoded rows do not fit on the disk that holds the cache.",
     "E241": "The data cannot be streamed from disk, or the recipe asks for what needs the whole table in memory.",
     "E260": "A column has no value in the training rows, so that there is nothing to learn.",
@@ -264,6 +268,7 @@ CODES: Mapping[str, str] = {
     "E704": "The ending of an output file is not one that is written.",
     "E705": "The bundle's first output ranks nothing: it is neither a number, binary, ordinal nor a match.",
     "E706": "The bundle's network has no vector of that input, or none at all.",
+    "E707": "The bundle makes no forecasts, or has no calibration, so that it cannot tell unusual rows.",
 }
 """Every code and what it means; ``deepwright explain-error CODE`` and docs/reference/errors.md show it."""
 
@@ -298,6 +303,10 @@ REMEDIES: Mapping[str, str] = {
     "E226": "write one label for each token of a text",
     "E227": "mend the spans: [start, end, type], in characters from 0, the end behind the last one",
     "E231": "bring more rows, or set aside fewer",
+    "E234": "give every row the time, and one row of a series each",
+    "E235": "bring rows of the step that was learnt from",
+    "E236": "bring more rows, or train with a shorter window or horizon",
+    "E237": "fill the columns in, in rows behind the last one that is known otherwise",
     "E270": "mend the line, or the header that it contradicts",
     "E402": "bring more rows",
     "E403": "choose another output, or bring rows with other values of it",

@@ -69,6 +69,8 @@ _NUMBER: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "log1p": lambda x: x.log1p(),
     "exp": lambda x: x.exp(),
     "sqrt": lambda x: x.sqrt(),
+    "sin": lambda x: x.sin(),
+    "cos": lambda x: x.cos(),
     "abs": lambda x: x.abs(),
 }
 
@@ -93,6 +95,8 @@ FUNCTIONS: dict[str, str] = {
     "log1p": "log1p(x): log(1 + x)",
     "exp": "exp(x)",
     "sqrt": "sqrt(x)",
+    "sin": "sin(x), x in radians",
+    "cos": "cos(x), x in radians",
     "abs": "abs(x)",
     "round": "round(x) or round(x, digits)",
     "min": "min(a, b, …): the least",

@@ -33,29 +33,34 @@ if TYPE_CHECKING:
     from deepwright.spans import Places
     from deepwright.table import Table
 
-Wire = Literal["table", "image", "tokens", "series", "sound"]
-"""What travels from a feature to its encoder: single values in columns, a picture, a text, a series of numbers, or a sound."""
+Wire = Literal["table", "image", "tokens", "series", "sound", "window"]
+"""What travels from a feature to its encoder: single values in columns, a picture, a text, a series of numbers, a sound, or the
+latest rows of a table in order of time."""
 
-Dtype = Literal["number", "text", "date", "image", "tags", "series", "sound", "words", "labels", "answer"]
+Dtype = Literal["number", "text", "date", "image", "tags", "series", "sound", "words", "labels", "answer", "numbers"]
 """What the data path casts a column to before ``fit`` and ``encode``: Float64, String, Datetime("us"), Binary or String (a
 picture's or sound's bytes or its path), List(String), List(Float64) or List(List(Float64)) of places and channels; ``words`` is
 String, or List(String) where the tokens of a text are given; ``labels`` may be spans of characters, too, and an ``answer`` is a
-text with its start."""
+text with its start; ``numbers`` is Array(Float64) of several columns side by side."""
 
 SEQUENCES = ("tokens", "grams", "letters", "series", "sound")
 """The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end."""
 
-TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text", "match", "answer"]
+TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text", "match", "answer", "forecast"]
 """What an output is; it decides the head, the loss, the metrics and the pictures of the report. ``labels`` are one a token, a
 ``text`` is as long as its head makes it, a ``match`` tells which rows of one input belong to which of the other, an ``answer`` is a
-span of a text that is an input."""
+span of a text that is an input, a ``forecast`` is the next rows of some columns."""
 
-COUNTED = frozenset({"labels", "text", "match", "answer"})
+COUNTED = frozenset({"labels", "text", "match", "answer", "forecast"})
 """The kinds whose metrics are ratios of sums over rows: see :meth:`Feature.counts`."""
 
-Shape = Literal["vector", "sequence", "pair"]
+Shape = Literal["vector", "sequence", "pair", "window"]
 """What a head reads: one vector of all inputs, (B, D), or a vector for each place of one input, (B, T, D), with a mask, or the
-vectors of two inputs, (B, D) each."""
+vectors of two inputs, (B, D) each, or what each window of latest rows foretells of each column."""
+
+Normalization = Literal["instance", "mean", "last", "none"]
+"""What is taken from each column of a window before its encoder, and given back to the forecast: its mean, and its deviation, which
+divides it (reversible instance normalisation, Kim et al. 2022), its mean, its last value, or nothing."""
 
 EMBEDDING = "⟨vector⟩ "
 """Outputs of the graph that begin so are the vectors of groups of inputs by their names, and without a name the fused one."""
@@ -166,6 +171,21 @@ class SeriesFacts:
 
 
 @dataclass(frozen=True)
+class WindowFacts:
+    """The latest rows of a table on the wire: ``window`` (B, T, C) ``float32``, without a missing value.
+
+    Args:
+        channels: C, the columns.
+        length: T, the rows.
+        season: Rows after which columns repeat, such as 24 of hours; 1: none are known.
+    """
+
+    channels: int
+    length: int
+    season: int = 1
+
+
+@dataclass(frozen=True)
 class SoundFacts:
     """A sound on the wire: ``sound`` (B, T) ``int16``, one channel, and ``lengths`` (B,) ``int32``, in samples.
 
@@ -195,7 +215,7 @@ class Facts:
     """All that an encoder may know of its inputs.
 
     The arrays on the wire are ``numbers`` (B, N) float32, ``categories`` (B, C) int32, ``image`` (B, H, W, C) uint8 and those of
-    :class:`TokensFacts`, :class:`SeriesFacts` and :class:`SoundFacts`; those that do not apply are absent.
+    :class:`TokensFacts`, :class:`SeriesFacts`, :class:`SoundFacts` and :class:`WindowFacts`; those that do not apply are absent.
     """
 
     name: str
@@ -205,11 +225,12 @@ class Facts:
     tokens: TokensFacts | None = None
     series: SeriesFacts | None = None
     sound: SoundFacts | None = None
+    window: WindowFacts | None = None
 
     @property
     def wire(self) -> Wire:
         """What kind of input this is."""
-        own: tuple[Wire, ...] = ("image", "tokens", "series", "sound")
+        own: tuple[Wire, ...] = ("image", "tokens", "series", "sound", "window")
         return next((wire for wire in own if getattr(self, wire) is not None), "table")
 
     @staticmethod
@@ -217,6 +238,36 @@ class Facts:
         """Return the facts of single-valued columns that share one encoder, in order."""
         listed = list(parts)
         return Facts(name, tuple(n for f in listed for n in f.numbers), tuple(c for f in listed for c in f.categories))
+
+
+@dataclass(frozen=True)
+class ForecastFacts:
+    """What is foretold.
+
+    Args:
+        channels: The columns, C of them.
+        centers: The value of each that the network predicts as 0.
+        scales: The distance of each that the network predicts as 1.
+        horizon: H, the rows foretold.
+        season: M, the rows before them that a target holds, which the seasonal naive forecast repeats.
+        quantiles: The Q quantiles that are foretold, rising, 0.5 among them; empty: one value.
+        naive: The mean error of the seasonal naive forecast one row ahead on the training rows, in units of ``scales``.
+        step: The time from one row to the next, in words.
+    """
+
+    channels: tuple[str, ...]
+    centers: tuple[float, ...]
+    scales: tuple[float, ...]
+    horizon: int
+    season: int = 1
+    quantiles: tuple[float, ...] = ()
+    naive: tuple[float, ...] = ()
+    step: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """H, C and how many values each has."""
+        return self.horizon, len(self.channels), max(1, len(self.quantiles))
 
 
 @dataclass(frozen=True)
@@ -233,6 +284,7 @@ class TargetFacts:
         scale: A number's distance that the network predicts as 1.
         tokens: A text's: its tokens; 0, which no token of a text has, is free for a head to mean an end or a blank by it.
         recurring: Of a match: the code of each value that several training rows have, and how many.
+        forecast: What is foretold, of a forecast.
     """
 
     name: str
@@ -244,6 +296,7 @@ class TargetFacts:
     scale: float = 1.0
     tokens: TokensFacts | None = None
     recurring: tuple[tuple[int, int], ...] = ()
+    forecast: ForecastFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -335,6 +388,8 @@ class Encoder(Part):
     """Whether the module takes pictures of another size than that of the facts, too (``training.resize``)."""
     fixed: ClassVar[bool] = False
     """Whether no step changes the module, so that a linear layer is all that learns."""
+    normalized_by: ClassVar[Normalization] = "instance"
+    """What is taken from a window before it, unless the input says otherwise."""
 
     def build(self, facts: Facts) -> EncoderModule:
         """Build the module: ``forward({array: tensor}) -> (B, D)``, or ``(B, K, D)`` for K parallel members.
@@ -390,8 +445,9 @@ class Loss(Part):
         """Return ``loss(raw, target) -> (B,)``, one loss a row, unreduced.
 
         ``raw`` is what the network predicts before any link function: (B,) for number and binary (a logit), (B, classes) for
-        multiclass and multilabel, (B, classes - 1) cumulative logits for ordinal. ``target`` is as :meth:`Feature.target`
-        encodes it, without missing rows (multilabel and number: float; others: int64).
+        multiclass and multilabel, (B, classes - 1) cumulative logits for ordinal, (B, H, C) for a forecast, or (B, H, C, Q) of
+        quantiles. ``target`` is as :meth:`Feature.target` encodes it, without missing rows (multilabel and number: float; others:
+        int64); of a forecast (B, H, C).
         """
         raise NotImplementedError
 
@@ -486,7 +542,8 @@ class Feature(Part):
             labels: int32 (B, T) class index, -1 behind a row's end, -1 throughout if missing, and where unseen;
             text: int32 (B, U) the ids of its tokens, 1 where unknown, -1 behind its end, and throughout if it is missing or empty;
             match: int64 (B,) the same for rows that belong together, -1 if missing;
-            answer: int32 (B, 2) the first and the last token, -1 if missing.
+            answer: int32 (B, 2) the first and the last token, -1 if missing;
+            forecast: float32 (B, C) of each row alone, ``(value - center) / scale``, NaN if missing: the data path makes windows.
         """
         raise NotImplementedError
 
@@ -664,22 +721,23 @@ class Draw:
 
 
 class Augmentation(Part):
-    """A random change of training pictures or sounds that keeps their meaning, batched and on the device."""
+    """A random change of training pictures, sounds or series that keeps their meaning, batched and on the device."""
 
     family: ClassVar[str] = "augmentations"
     accepts: ClassVar[Wire] = "image"
-    """What it changes: ``image`` or ``sound``."""
+    """What it changes: ``image``, ``sound`` or ``series``."""
 
     def build(self, facts: Any) -> Callable[..., Any]:
         """Return the change; each row is changed on its own, and all randomness comes from ``draw``, so that runs can be repeated.
 
         Args:
-            facts: The input's :class:`ImageFacts` or :class:`SoundFacts`.
+            facts: The input's :class:`ImageFacts`, :class:`SoundFacts` or :class:`SeriesFacts`.
 
         Returns:
             Pictures: ``augment(pictures, draw)``, (B, C, H, W) float in 0…255 to the same.
             Sounds: ``augment(sound, lengths, draw)``, (B, T) float in ±32768 and the samples of each row (B,), to the same; T may
             become another, and what stands behind the end of a row does not count.
+            Series: ``augment(series, lengths, draw)``, (B, T, C) float, NaN where missing, and the places of each row, likewise.
         """
         raise NotImplementedError
 

@@ -57,7 +57,7 @@ class Finding(Spec):
     code: str
     """A stable key: ``missing``, ``missing_marker``, ``duplicates``, ``overlap``, ``constant``, ``identifier``,
     ``same_information``, ``leakage``, ``outliers``, ``class_shortage``, ``imbalance``, ``mixed_types``, ``date_as_text``,
-    ``inconsistent_categories``, ``target_missing``, ``unseen_labels``, ``unseen_values``, ``test_columns``."""
+    ``inconsistent_categories``, ``target_missing``, ``time``, ``unseen_labels``, ``unseen_values``, ``test_columns``."""
     severity: Severity
     """``error``: training or evaluation would be wrong or impossible; ``warn``: look at it; ``info``: worth knowing."""
     columns: tuple[str, ...] = ()

@@ -8,19 +8,21 @@ Shapes: B rows, K parallel members (1 for ordinary networks), D the fused width,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, Raw, ReaderModule, SequenceEncoderModule
+from deepwright.blocks.heads import ForecastHead
 from deepwright.blocks.members import output_layer
 from deepwright.blocks.targets import weight
 from deepwright.blocks.views import Views, ViewsName
+from deepwright.blocks.windows import ForecastLayer, Path
 from deepwright.datapath import TABULAR, DataPath
 from deepwright.errors import Problem, RecipeError
-from deepwright.families import Encoder, Facts
+from deepwright.families import Encoder, Facts, Feature
 from deepwright.recipe import Recipe
 
 VECTOR = "vector"
@@ -36,12 +38,16 @@ class Encoded:
         states: The states (B, T, D) and the mask (B, T) of the groups that outputs of sequences are made of.
         fused: The vector of all of them.
         same: Which tokens an output that asks finds in what it asks, (B, T, J); see :meth:`ReaderModule.read`.
+        told: What each window foretells, of forecasts.
+        ahead: The states (B, H, D) of what is known ahead of each row that is foretold.
     """
 
     vectors: dict[str, Tensor] = field(default_factory=dict)
     states: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     fused: Tensor | None = None
     same: dict[str, Tensor] = field(default_factory=dict)
+    told: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    ahead: list[Tensor] = field(default_factory=list)
 
 
 class Model(nn.Module):
@@ -54,7 +60,8 @@ class Model(nn.Module):
         weights: The weight of each output's loss.
         uncertainty: Whether the weights are learnt instead (Kendall et al., arXiv 1705.07115): each loss is scaled by
             exp(-s) and s is added.
-        reads: The group whose states an output is made of, for outputs of sequences; others are made of the fused vector.
+        reads: The group whose states an output is made of, for outputs of sequences; others are made of the fused vector, or are
+            forecasts, each of them made of all inputs, which are windows.
         pairs: The two groups whose vectors an output compares, for outputs of pairs.
         crossed: The groups whose states the fusion reads, instead of their vectors.
         asks: The group whose states it has in mind when it reads those.
@@ -88,8 +95,11 @@ class Model(nn.Module):
         self.reads, self.asks = dict(reads or {}), dict(asks or {})
         self.pairs = dict(pairs or {})
         self.crossed = crossed
+        self.foretells = any(isinstance(head, ForecastHead) for head in heads.values())
         self.layers = nn.ModuleList(
-            _pair_layer([encoders[group].width for group in self.pairs[name]], head.size)
+            _forecast_layer(encoders, head)
+            if isinstance(head, ForecastHead)
+            else _pair_layer([encoders[group].width for group in self.pairs[name]], head.size)
             if name in self.pairs
             else _output_layer(_read_width(head, encoders[self.reads[name]]), head, 1)
             if name in self.reads
@@ -105,7 +115,7 @@ class Model(nn.Module):
     def parts(self) -> dict[str, nn.Module]:
         """Return the parts by the names that a recipe has for them: groups of inputs, ``fusion``, and outputs (layer and head)."""
         found: dict[str, nn.Module] = {
-            group: encoder.encoder if isinstance(encoder, Views) else encoder for group, encoder in self.grouped(once=True)
+            group: encoder.encoder if isinstance(encoder, Views | Path) else encoder for group, encoder in self.grouped(once=True)
         }
         if self.fusion is not None:
             found["fusion"] = self.fusion
@@ -134,11 +144,17 @@ class Model(nn.Module):
                 found.vectors[group] = arrays[prefix + VECTOR]
                 continue
             own = {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
+            if isinstance(encoder, Path):
+                found.told.append(encoder.read(own))
+                continue
+            if self.foretells:
+                found.ahead.append(cast(SequenceEncoderModule, encoder).states(own)[0])
+                continue
             if group in (*self.reads.values(), *self.asks.values(), *self.crossed):
                 found.states[group] = cast(SequenceEncoderModule, encoder).states(own)
             if len(self.reads) < len(self.outputs) and (group not in self.crossed or self.pairs):
                 found.vectors[group] = encoder(own)
-        if len(self.reads) + len(self.pairs) < len(self.outputs):
+        if len(self.reads) + len(self.pairs) < len(self.outputs) and not self.foretells:
             given = [found.states[group] if group in self.crossed else found.vectors[group] for group in self.groups]
             found.fused = found.vectors[self.groups[0]] if self.fusion is None else self.fusion(given)
         found.same = {name: self._same(self.reads[name], asked, arrays, found.states) for name, asked in self.asks.items()}
@@ -146,6 +162,8 @@ class Model(nn.Module):
 
     def raw(self, encoded: Encoded) -> dict[str, Raw]:
         """Return each output's raw prediction of what :meth:`encoded` returned; see :meth:`forward`."""
+        if self.foretells:
+            return {name: layer(encoded.told, encoded.ahead) for name, layer in zip(self.outputs, self.layers, strict=True)}
         raw: dict[str, Raw] = {}
         for (name, head), layer in zip(self._heads(), self.layers, strict=True):
             if name in self.pairs:
@@ -216,7 +234,9 @@ class Model(nn.Module):
                 continue
             counts = weight(target, rows)
             # An unknown target becomes a harmless value first: a NaN would survive a multiplication by zero.
-            safe = target.nan_to_num() if target.is_floating_point() else target.clamp_min(0) if target.ndim == 1 else target
+            safe = target
+            if not head.masks:
+                safe = target.nan_to_num() if target.is_floating_point() else target.clamp_min(0) if target.ndim == 1 else target
             each = _row_losses(head, raw[name], safe)
             losses[name] = (each * counts).sum() / (counts.sum() if totals is None else totals[name]).clamp_min(1e-12)
         return losses
@@ -270,8 +290,14 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
     parts = {group: recipe.tabular if group == TABULAR else recipe.inputs[group].encoder for group in facts}
     _check_wires(parts, facts)
     encoders: dict[str, EncoderModule] = {}
+    targets = data.target_facts()
     for group, part in parts.items():
-        if part is not None and (group == TABULAR or recipe.inputs[group].same_as is None):
+        if part is None or (group != TABULAR and recipe.inputs[group].same_as is not None):
+            continue
+        forecasts = [each.forecast for each in targets.values() if each.forecast is not None]
+        if forecasts and hasattr(recipe.inputs[group], "mix"):
+            encoders[group] = _path(recipe.inputs[group], part, facts[group], forecasts[0].channels)
+        else:
             encoders[group] = _views(recipe, facts[group], part.build(facts[group]))
     # In the order of the inputs, whichever of two that share an encoder comes first.
     encoders = {group: encoders[group if group in encoders else recipe.inputs[group].same_as or group] for group in parts}
@@ -283,7 +309,7 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
     fusion = recipe.fusion.build(widths) if recipe.fusion is not None and joins else None
     heads: dict[str, HeadModule] = {}
     asks = {name: recipe.outputs[name].asks or "" for name in reads if getattr(recipe.outputs[name].head, "asks", False)}
-    for name, target in data.target_facts().items():
+    for name, target in targets.items():
         feature = recipe.outputs[name]
         if feature.head is None:
             raise RecipeError("E105", "the output has no head", where=f"outputs.{name}.head")
@@ -438,6 +464,23 @@ def _views(recipe: Recipe, facts: Facts, encoder: EncoderModule) -> EncoderModul
     if facts.image is None or kind == "none":
         return encoder
     return Views(encoder, facts.image.height, facts.image.width, kind)
+
+
+def _forecast_layer(encoders: Mapping[str, EncoderModule], head: ForecastHead) -> ForecastLayer:
+    paths = [each for each in encoders.values() if isinstance(each, Path)]
+    ahead = [cast(SequenceEncoderModule, each).states_width for each in encoders.values() if not isinstance(each, Path)]
+    return ForecastLayer(paths, *head.facts.shape, ahead)
+
+
+def _path(feature: Feature, part: Encoder, facts: Facts, channels: tuple[str, ...]) -> EncoderModule:
+    """Build what a window foretells: the encoder of one column, or of all together."""
+    mix, own = getattr(feature, "mix", False), getattr(feature, "channels", ())
+    window = facts.window
+    if window is not None and not mix:
+        facts = replace(facts, window=replace(window, channels=1))
+    order = tuple(own.index(channel) if channel in own else -1 for channel in channels)
+    encoder = part.build(facts)
+    return Path(encoder, getattr(feature, "normalize", None) or part.normalized_by, order, mix=mix)
 
 
 def _check_wires(parts: Mapping[str, Encoder | None], facts: Mapping[str, Facts]) -> None:

@@ -21,9 +21,10 @@ from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
 from deepwright.defaults import resolve_columns, resolve_network, resolve_split, target_feature
 from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
-from deepwright.families import TargetFacts
+from deepwright.families import Feature, TargetFacts
 from deepwright.findings import unseen_labels
 from deepwright.negatives import drawn, with_output
+from deepwright.origins import foretells
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Clean, Negatives, Recipe
 from deepwright.scan import Scan
@@ -96,6 +97,14 @@ def open_scan(recipe: Recipe) -> Scan | None:
     source, stream = recipe.data.source, recipe.data.stream
     if source is None or stream is False:
         return None
+    if foretells(recipe):
+        if stream is True:
+            raise RecipeError(
+                "E241", "rows that windows are views of stay in memory", where="data.stream", fix="data: {stream: auto}"
+            )
+        return None
+    if any(getattr(feature, "across", ()) for feature in recipe.inputs.values()):
+        return None
     scan = source.scan()
     return scan if scan is not None and (stream is True or scan.large()) else None
 
@@ -155,8 +164,21 @@ def open_tables(recipe: Recipe, table: Table | None, targets: Sequence[str]) -> 
 
 def with_targets(recipe: Recipe, table: Table, targets: Sequence[str]) -> Recipe:
     """Return the recipe with the outputs declared that it lacks, of types that are inferred from a tidy table."""
-    inferred = {target: target_feature(table, target)[0] for target in targets if target not in recipe.outputs}
+    inferred: dict[str, Feature]
+    if recipe.data.time is not None and targets and not recipe.outputs:
+        inferred = {_free("future", table): Feature.parse({"type": "forecast", "channels": list(targets)})}
+    elif recipe.data.time is not None and not recipe.outputs:
+        inferred = {_free("future", table): Feature.parse("forecast")}
+    else:
+        inferred = {target: target_feature(table, target)[0] for target in targets if target not in recipe.outputs}
     return recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
+
+
+def _free(name: str, table: Table) -> str:
+    """Return a name that is no column's."""
+    while name in table.columns:
+        name += "_"
+    return name
 
 
 def taken_notes(notes: Iterable[Note]) -> tuple[Note, ...]:

@@ -98,8 +98,35 @@ class Clean(Spec):
         return own
 
 
+def _span(value: Any) -> Any:
+    if isinstance(value, str) and (match := SPAN.fullmatch(value)):
+        return f"{int(match[1])} {match[2]}s"
+    raise ValueError("expected a number of rows, minutes, hours, days, weeks, months or years, such as 12 months")
+
+
+SPAN = re.compile(r"\s*([1-9]\d*)\s*(row|minute|hour|day|week|month|year)s?\s*")
+"""A stretch of time, or of rows."""
+
+Span = Annotated[str, BeforeValidator(_span)]
+"""A stretch of time, or of rows: ``12 months``, ``360 days``, ``500 rows``. Months and years are those of the calendar."""
+
+
+class Spans(Spec):
+    """How long the sides of a split by time are; what is left over at the end, or at the beginning without ``train``, is unused."""
+
+    train: Span | None = None
+    """From the first row on; by default all that the others leave."""
+    validation: Span | None = None
+    """Behind the training rows."""
+    test: Span | None = None
+    """Behind the validation rows."""
+
+
 class Split(Spec):
-    """How rows are divided into training, validation and test rows."""
+    """How rows are divided into training, validation and test rows.
+
+    By time, ``train``, ``validation`` and ``test`` may be stretches of it: ``{by: time, validation: 4 months, test: 4 months}``.
+    """
 
     by: Literal["auto", "random", "stratified", "group", "time", "last", "column", "file"] = "auto"
     """``auto``: stratified for a class output, else random. ``last``: of each ``group`` (a user), the latest row tests and the one
@@ -117,8 +144,24 @@ class Split(Spec):
     """k-fold: the rows are dealt into this many folds, of which ``fold`` is the validation set."""
     fold: int = Field(0, ge=0)
     """Which of ``folds`` validates."""
+    spans: Spans | None = None
+    """By time: the sides by how long they are, instead of fractions."""
     seed: int = 0
     """The seed of the division."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stretches(cls, value: Any) -> Any:
+        """Let the sides of a split by time be given as stretches of it."""
+        if not isinstance(value, Mapping):
+            return value
+        sides = {key: value[key] for key in Spans.model_fields if isinstance(value.get(key), str) and not _plain(value[key])}
+        return {**{key: each for key, each in value.items() if key not in sides}, "spans": sides} if sides else value
+
+
+def _plain(value: str) -> bool:
+    """Return whether a text is a number alone, as overrides on the command line may give it."""
+    return re.fullmatch(r"\s*[\d.]+\s*", value) is not None
 
 
 class Select(Spec):
@@ -171,6 +214,10 @@ class Data(Spec):
     """Choose among the input columns."""
     weight: str | None = None
     """A column of row weights."""
+    time: str | None = None
+    """The column that tells the rows' time. Rows are then put in its order, and forecasts can be made."""
+    series: str | None = None
+    """The column that tells which of several series a row belongs to (long form); each becomes columns of its own, side by side."""
     negatives: Negatives | None = None
     """Learn from what users chose alone: draw what they did not."""
     stream: Literal["auto"] | bool = "auto"
@@ -483,7 +530,8 @@ def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
     if recipe.training.epochs is not None and recipe.training.steps is not None:
         yield Problem("E106", "epochs and steps are both given", f"{where}: training", fix="keep one of them")
     split = recipe.data.split
-    if split.by in ("group", "time", "column") and split.column is None:
+    times = split.column or recipe.data.time
+    if (split.by in ("group", "column") and split.column is None) or (split.by == "time" and times is None):
         yield Problem(
             "E106",
             f"split by {split.by} needs the column",
@@ -519,7 +567,32 @@ def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
             f"{where}: data.negatives.output",
             fix=f"outputs: {{{rule.output}: binary}}",
         )
+    yield from _of_time(recipe, where)
     if split.by == "file" and recipe.data.test is None:
         yield Problem("E106", "split by file needs the test file", f"{where}: data.split", fix="data: {test: FILE}")
     if split.folds is not None and split.fold >= split.folds:
         yield Problem("E106", f"fold {split.fold} does not exist", f"{where}: data.split.fold", expected=f"0 … {split.folds - 1}")
+
+
+def _of_time(recipe: Recipe, where: str) -> Iterator[Problem]:
+    """Find what contradicts itself about forecasts and time."""
+    data, forecasts = recipe.data, [name for name, each in recipe.outputs.items() if each.type_name() == "forecast"]
+    if forecasts and data.time is None:
+        yield Problem("E105", "a forecast needs the column of the rows' time", f"{where}: data.time", fix="data: {time: COLUMN}")
+    if data.time is not None and recipe.outputs and not forecasts:
+        yield Problem(
+            "E106",
+            "time belongs to forecasts, and no output is one",
+            f"{where}: data.time",
+            got=", ".join(f"{name}: {feature.type_name()}" for name, feature in recipe.outputs.items()),
+            fix=f"data: {{split: {{by: time, column: {data.time}}}}} to divide rows by time, or outputs: {{NAME: forecast}}",
+        )
+    if data.series is not None and data.time is None:
+        yield Problem("E106", "series are told apart where rows have a time", f"{where}: data.series", fix="data: {time: COLUMN}")
+    if data.split.spans is not None and (data.time is None or data.split.by not in ("auto", "time")):
+        yield Problem(
+            "E106",
+            "stretches of time divide the rows of forecasts",
+            f"{where}: data.split",
+            fix="data: {time: COLUMN, split: {by: time, test: 4 months}}",
+        )

@@ -18,8 +18,10 @@ from deepwright.derive import needed_columns
 from deepwright.errors import BundleError, DataError, UsageError, nearest
 from deepwright.families import EMBEDDING
 from deepwright.media import DTYPES
+from deepwright.origins import Reach, foretells, latest, step_of, windowed
 from deepwright.progress import Event, Listener, silent
 from deepwright.table import Table
+from deepwright.timeline import following
 
 Outputs = dict[str, NDArray[np.float32]]
 
@@ -91,9 +93,13 @@ class Predictor:
     def predict(self, table: Table, listener: Listener = silent) -> pl.DataFrame:
         """Predict from raw rows: for each output its value, and the probability of each class.
 
+        Forecasts are the rows behind the last one in which anything is known, with their times.
+
         Raises:
             DataError: The rows do not fit the model's inputs.
         """
+        if foretells(self.bundle.recipe):
+            return self._foretold(table, listener)
         ready = self.data.prepare(tidied(self.bundle.recipe, table), outputs=False)
         for note in (*ready.notes, *(self.data.unseen(ready) if listener is not silent else ())):
             listener(Event("note", note.text, values={"what": note.what, "count": note.count}))
@@ -139,6 +145,16 @@ class Predictor:
         listener(Event("embed", f"the vectors of {name.removeprefix(EMBEDDING) or 'all inputs together'}", values={"of": name}))
         found = run_in_chunks(graph, ready, self.data.encode, self.data, listener, decided=dict)
         return found[name] if len(ready) else np.zeros((0, 1), np.float32)
+
+    def _foretold(self, table: Table, listener: Listener) -> pl.DataFrame:
+        line, ready, last = latest(self.data, table)
+        arrays, _, notes = windowed(self.data, ready, range(last, last + 1), outputs=False)
+        for note in (*ready.notes, *notes):
+            listener(Event("note", note.text, values={"what": note.what, "count": note.count}))
+        frame = self.data.decode(run_rows(self.backend, self.data, arrays, 1), ready.frame)
+        first, known = last + Reach.of(self.data.recipe).first, line.table.frame[line.time]
+        times = known[first : last + 1] if first <= last else following(known[last], step_of(self.data), len(frame))
+        return frame.insert_column(0, times.alias(line.time))
 
 
 def _asked(data: DataPath, names: Sequence[str], of: str | None, compared: Sequence[str]) -> tuple[str, list[str]]:
@@ -231,7 +247,8 @@ def _chunks(arrays: Arrays, rows: int) -> Iterator[tuple[NDArray[np.int64], Arra
     if not known:
         size = rows_at_once(arrays, CHUNK)
         for start in range(0, rows, size):
-            yield np.arange(start, min(start + size, rows)), {key: array[start : start + size] for key, array in arrays.items()}
+            chunk = {key: np.ascontiguousarray(array[start : start + size]) for key, array in arrays.items()}
+            yield np.arange(start, min(start + size, rows)), chunk
         return
     order = np.argsort(np.sum(list(known.values()), axis=0), kind="stable")
     while len(order):

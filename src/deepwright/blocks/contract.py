@@ -15,10 +15,15 @@ RowLoss = Callable[[Any, Tensor], Tensor]
 
 
 class EncoderModule(nn.Module):
-    """``forward({array: tensor}) -> (B, width)``, or ``(B, members, width)`` if ``members`` > 1."""
+    """``forward({array: tensor}) -> (B, width)``, or ``(B, members, width)`` if ``members`` > 1.
+
+    The vector of a window may be made of as many parts, one behind the other, as a season has ``phases``: of each one, the rows of
+    that phase are foretold.
+    """
 
     width: int
     members: int = 1
+    phases: int = 1
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Encode a batch."""
@@ -57,11 +62,13 @@ class HeadModule(nn.Module):
 
     ``size`` is the width of the raw prediction (1 is squeezed away: raw is (B,) then). ``initial_bias`` (size,), if any, is where
     the bias of the output layer starts: at what the class shares alone predict, so that training need not find them first.
+    ``masks`` says that the loss itself leaves out what is not known of a target (NaN).
     """
 
     size: int
     loss: RowLoss
     initial_bias: Tensor | None = None
+    masks: bool = False
 
     def extras(self) -> dict[str, Tensor]:
         """Return what else leaves the graph, the same for all rows; see :attr:`deepwright.families.Head.extras`."""

@@ -5,6 +5,7 @@ Raw predictions are (B,) where the head's size is 1, (B, size) otherwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from deepwright.blocks.contract import HeadModule, RowLoss
 from deepwright.blocks.crf import LinearChain
 from deepwright.errors import Problem, RecipeError
-from deepwright.families import Head, Loss, TargetFacts
+from deepwright.families import ForecastFacts, Head, Loss, TargetFacts
 from deepwright.tagging import allowed
 
 
@@ -243,3 +244,44 @@ class TaggingHead(HeadModule):
         """Return the scores (B, T, K), NaN behind a row's end."""
         values, mask = raw
         return values.float().masked_fill(~mask.unsqueeze(2), torch.nan)
+
+
+class ForecastHead(HeadModule):
+    """The next rows of several columns: raw holds the standardised values, (B, H × C × Q).
+
+    Args:
+        loss: The loss, of (B, H, C), or (B, H, C, Q) of quantiles.
+        facts: What is foretold.
+    """
+
+    masks = True
+    scale: Tensor
+    center: Tensor
+
+    def __init__(self, loss: RowLoss, facts: ForecastFacts) -> None:
+        super().__init__()
+        self.each = loss
+        self.shape = (facts.horizon, len(facts.channels), *([len(facts.quantiles)] if facts.quantiles else []))
+        self.size = math.prod(self.shape)
+        self.facts = facts
+        ahead = (1,) * bool(facts.quantiles)
+        # Not in float32 weights: what the target's units are is the data path's affair, which the bundle holds.
+        self.register_buffer("scale", torch.tensor(facts.scales).view(-1, *ahead), persistent=False)
+        self.register_buffer("center", torch.tensor(facts.centers).view(-1, *ahead), persistent=False)
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each row (B,); values that are not known cost nothing.
+
+        Args:
+            raw: (B, H × C × Q).
+            target: (B, M + H, C), NaN where missing; the M rows before the horizon do not count.
+        """
+        told = raw.reshape(-1, *self.shape)
+        wanted = target[:, -self.shape[0] :]
+        lost = torch.isnan(wanted)
+        beside = lost.unsqueeze(-1) if told.ndim == 4 else lost
+        return self.each(torch.where(beside, 0.0, told), torch.where(lost, 0.0, wanted))
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return the values in the columns' own units, (B, H, C) or (B, H, C, Q)."""
+        return raw.reshape(-1, *self.shape) * self.scale + self.center

@@ -33,6 +33,19 @@ def huber_error(raw: Tensor, target: Tensor, delta: float) -> Tensor:
     return row_mean(F.huber_loss(raw, target, reduction="none", delta=delta))
 
 
+def pinball_error(raw: Tensor, target: Tensor, quantiles: Sequence[float]) -> Tensor:
+    """``2 max(q d, (q - 1) d)`` of ``d = target - raw`` for each quantile q (Koenker & Bassett 1978), (B,).
+
+    Args:
+        raw: (B, …, Q), or (B, …) of one quantile.
+        target: (B, …).
+        quantiles: The Q quantiles.
+    """
+    levels = torch.tensor(quantiles, dtype=raw.dtype, device=raw.device)
+    gap = target.unsqueeze(-1) - (raw if raw.ndim > target.ndim else raw.unsqueeze(-1))
+    return row_mean(2.0 * torch.maximum(levels * gap, (levels - 1.0) * gap))
+
+
 def decisions(raw: Tensor, target: Tensor, kind: TargetKind) -> tuple[Tensor, Tensor]:
     """Return logits and 0/1 targets of the yes/no decisions that an output consists of.
 

@@ -15,7 +15,7 @@ from deepwright.blocks.contract import SequenceEncoderModule
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.spectrogram import LogMel
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, SeriesFacts, SoundFacts, TokensFacts
+from deepwright.families import Facts, SeriesFacts, SoundFacts, TokensFacts, WindowFacts
 
 if TYPE_CHECKING:
     from deepwright.blocks.sequencing import PoolName
@@ -129,6 +129,23 @@ class SeriesInput(SequenceInput):
         return values * mask.unsqueeze(-1), mask
 
 
+class WindowInput(SequenceInput):
+    """The rows of a window, all of which are there.
+
+    Args:
+        facts: The window's facts.
+    """
+
+    def __init__(self, facts: WindowFacts) -> None:
+        super().__init__()
+        self.width = facts.channels
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (B, T, width) and the mask."""
+        window = inputs["window"]
+        return window, torch.ones(window.shape[:2], dtype=torch.bool, device=window.device)
+
+
 class SoundInput(SequenceInput):
     """The frames of a standardised log-mel spectrogram.
 
@@ -167,7 +184,11 @@ def sequence_input(name: str, facts: Facts, width: int, dropout: float = 0.0, un
         return SeriesInput(facts.series)
     if facts.sound is not None:
         return SoundInput(facts.sound)
-    raise RecipeError("E108", f"{name} needs a text, a series or a sound", where=f"inputs.{facts.name}", got=f"a {facts.wire}")
+    if facts.window is not None:
+        return WindowInput(facts.window)
+    raise RecipeError(
+        "E108", f"{name} needs a text, a series, a window or a sound", where=f"inputs.{facts.name}", got=f"a {facts.wire}"
+    )
 
 
 class SequencePool(nn.Module):

@@ -24,9 +24,9 @@ PositionName = Literal["rotary", "learned", "none"]
 
 
 class SequenceEncoder(Encoder):
-    """From a text, a series or a sound, which is read as frames of its log-mel spectrogram, to a vector."""
+    """From a text, a series, a window, or a sound, which is read as frames of its log-mel spectrogram, to a vector."""
 
-    accepts: ClassVar[tuple[Wire, ...]] = ("tokens", "series", "sound")
+    accepts: ClassVar[tuple[Wire, ...]] = ("tokens", "series", "sound", "window")
     produces: ClassVar[tuple[Shape, ...]] = ("vector", "sequence")
 
     embedding: int = Field(128, ge=1)

@@ -10,7 +10,8 @@ def known(target: Tensor) -> Tensor:
     """Return which rows (B,) of an encoded target have a value; see :meth:`deepwright.families.Feature.target`."""
     if target.is_floating_point():
         there = ~torch.isnan(target)
-        return there if there.ndim == 1 else there.all(dim=1)
+        # Of a forecast one value is enough: its loss leaves out the others.
+        return there if there.ndim == 1 else there.all(dim=1) if there.ndim == 2 else there.flatten(1).any(dim=1)
     # Of the labels of a sequence one is enough: the others stand behind its end, or are unknown themselves.
     return target >= 0 if target.ndim == 1 else (target >= 0).any(dim=1)
 

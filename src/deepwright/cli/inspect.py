@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Json, Test
+from deepwright.cli.options import Json, Test, Time
 from deepwright.console import emit, emit_json
 
 
@@ -18,6 +18,7 @@ def inspect(
         str | None, typer.Option("--target", "-t", metavar="COLUMN", help="The column to predict.", show_default=False)
     ] = None,
     test: Test = None,
+    time: Time = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE.html", help="Also write a page with pictures.", show_default=False)
     ] = None,
@@ -27,7 +28,7 @@ def inspect(
     from deepwright.cli.render import render_profile
     from deepwright.steps.inspect import inspect as step
 
-    profile = step(data, target=target, test=test)
+    profile = step(data, target=target, test=test, time=time)
     if report is not None:
         from deepwright.bundle import write_atomically
         from deepwright.reporting.inspection import inspection_html
@@ -36,5 +37,7 @@ def inspect(
     if as_json:
         emit_json(profile.model_dump(mode="json"))
     else:
-        advice = f"deepwright train {shlex.quote(data)} --target {shlex.quote(target or 'COLUMN')}"
+        wanted = f" --target {shlex.quote(target or 'COLUMN')}" if target or time is None else ""
+        wanted += f" --time {shlex.quote(time)} --horizon N" if time is not None else ""
+        advice = f"deepwright train {shlex.quote(data)}{wanted}"
         emit(render_profile(profile, advice=advice))

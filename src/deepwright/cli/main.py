@@ -16,6 +16,7 @@ import typer
 from deepwright import __version__
 from deepwright.cli import (
     cache,
+    detect,
     doctor,
     embed,
     evaluate,
@@ -67,6 +68,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
+    "detect": detect.detect,
     "recommend": recommend.recommend,
     "embed": embed.embed,
     "neighbours": neighbours.neighbours,

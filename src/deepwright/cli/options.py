@@ -16,3 +16,7 @@ Targets = Annotated[
 Test = Annotated[
     str | None, typer.Option("--test", metavar="FILE", help="A file of test rows, never trained on.", show_default=False)
 ]
+Time = Annotated[
+    str | None,
+    typer.Option("--time", metavar="COLUMN", help="The column of the rows' time: the next rows are foretold.", show_default=False),
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Json, Quiet, Targets, Test
+from deepwright.cli.options import Json, Quiet, Targets, Test, Time
 from deepwright.console import Console, emit_json, is_leader
 from deepwright.errors import UsageError
 
@@ -17,11 +17,18 @@ RECIPES = (".yaml", ".yml", ".json")
 
 
 def train(
-    what: Annotated[str, typer.Argument(metavar="RECIPE_OR_DATA", help="A recipe, or data with --target.", show_default=False)],
+    what: Annotated[
+        str, typer.Argument(metavar="RECIPE_OR_DATA", help="A recipe, or data with --target or --time.", show_default=False)
+    ],
     target: Targets = None,
     test: Test = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Where to write the bundle.", show_default=False)
+    ] = None,
+    time: Time = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option("--horizon", metavar="N", min=1, help="With --time: how many rows are foretold.", show_default=False),
     ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="TIME", help="Time for training, such as 5m.", show_default=False)
@@ -49,13 +56,13 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a model and write its bundle."""
-    is_recipe = Path(what).suffix.lower() in RECIPES and not (target and Path(what).suffix.lower() == ".json")
-    if not is_recipe and not target:
+    is_recipe = Path(what).suffix.lower() in RECIPES and not ((target or time) and Path(what).suffix.lower() == ".json")
+    if not is_recipe and not target and time is None:
         raise UsageError(
             "E701",
             "the column to predict is missing",
             where=what,
-            expected="--target COLUMN with data, or a recipe that ends in .yaml",
+            expected="--target COLUMN or --time COLUMN with data, or a recipe that ends in .yaml",
             fix=f"deepwright train {what} --target COLUMN",
         )
 
@@ -72,6 +79,8 @@ def train(
             budget=budget,
             seed=seed,
             settings=settings or [],
+            time=time,
+            horizon=horizon,
             on=on,
             restarts=restarts,
             listener=console,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Augment, AugmentPictures, AugmentSounds, Rows
+from deepwright.batches import Augment, AugmentPictures, AugmentSequences, Rows
 from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
@@ -165,12 +165,12 @@ def _say_complete(model: Model, rows: Rows) -> None:
 
 
 def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
-    """Return one change for each input of pictures or sounds: its declared augmentations, one after the other."""
+    """Return one change for each input of pictures, sounds or series: its declared augmentations, one after the other."""
     found: dict[str, Augment] = {}
     for group, facts in data.facts().items():
         parts = getattr(recipe.inputs.get(group), "augment", None)
-        if parts and facts.wire in ("image", "sound"):
-            build: Callable[[list[Augment]], Augment] = _pictures_changed if facts.wire == "image" else _sounds_changed
+        if parts and facts.wire in ("image", "sound", "series"):
+            build: Callable[[list[Augment]], Augment] = _pictures_changed if facts.wire == "image" else _sequences_changed
             found[f"{group}.{facts.wire}"] = build([part.build(getattr(facts, facts.wire)) for part in parts])
     return found
 
@@ -184,11 +184,11 @@ def _pictures_changed(changes: Sequence[AugmentPictures]) -> AugmentPictures:
     return change
 
 
-def _sounds_changed(changes: Sequence[AugmentSounds]) -> AugmentSounds:
-    def change(sound: Tensor, lengths: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
+def _sequences_changed(changes: Sequence[AugmentSequences]) -> AugmentSequences:
+    def change(rows: Tensor, lengths: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
         for each in changes:
-            sound, lengths = each(sound, lengths, draw)
-        return sound, lengths
+            rows, lengths = each(rows, lengths, draw)
+        return rows, lengths
 
     return change
 

@@ -225,6 +225,11 @@ def edge_rows(arrays: Arrays, facts: Mapping[str, Facts]) -> Arrays:
             mean, spread = (np.asarray(each, np.float32) for each in ((learnt.mean, learnt.std) if learnt is not None else (0, 1)))
             away = (0, np.nan, 100, -100, rng.normal(size=shape))
             rows[name] = np.stack([zeros, *(np.broadcast_to(mean + each * spread, shape).astype(np.float32) for each in away)])
+        elif kind == "window":
+            climb = np.broadcast_to(np.linspace(-3, 3, shape[0], dtype=np.float32)[:, None], shape)
+            noise = rng.normal(size=shape).astype(np.float32)
+            # The last digits of float32 are lost where a window is far from its mean: no edge is much farther than 10 of them.
+            rows[name] = np.stack([zeros, zeros + 100, zeros - 100, climb, noise, 3 * noise])
         elif kind == "sound":
             loud = np.full(shape, 32767, np.int16)
             rows[name] = np.stack([zeros, zeros, zeros, loud, *rng.integers(-32768, 32767, (2, *shape), np.int16)])

@@ -27,7 +27,7 @@ class Feed:
         rows: Training rows.
         sampler: Which rows each step takes.
         seed: The seed of augmentation.
-        augment: The change of each input of pictures or sounds, by its key.
+        augment: The change of each input of pictures, sounds or series, by its key.
         mixup: Mixup's alpha; 0 is off.
         cutmix: CutMix's alpha; 0 is off.
         resize: How large pictures are at first, as a share of their side, and the share of all steps at which they are whole.
@@ -76,8 +76,8 @@ class Feed:
     def _changed(self, batch: Batch, draw: Draw) -> Batch:
         """Apply each input's own augmentations, then mixup or CutMix."""
         for key, change in self.augment.items():
-            if key.endswith(".sound"):
-                lengths = f"{key.removesuffix('sound')}lengths"
+            if key.endswith((".sound", ".series")):
+                lengths = f"{key.rpartition('.')[0]}.lengths"
                 batch.arrays[key], batch.arrays[lengths] = change(batch.arrays[key].float(), batch.arrays[lengths], draw)
                 batch.arrays |= trimmed({name: batch.arrays[name] for name in (key, lengths)})
                 continue

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from deepwright.encoding import LIMIT, Floats, no_values, spread
 from deepwright.errors import DataError
-from deepwright.families import Dtype, Facts, Feature, SeriesFacts, State
+from deepwright.families import Augmentation, Dtype, Facts, Feature, SeriesFacts, State
 
 _MOST = 10_000
 """The most places of a series unless the recipe says otherwise."""
@@ -53,8 +53,13 @@ class Series(Feature):
     """How many channels there must be; by default as many as the training rows have."""
     max_length: int | None = Field(None, ge=1, le=1_000_000)
     """The most places of a series; by default as many as the longest of the training rows has, but no more than 10,000."""
+    across: str | tuple[str, ...] = ()
+    """The wide form: the columns, each of which holds one place of every row's series, in order; a pattern such as ``t*`` names all
+    that fit, in the order of the table. The input's name is then no column's."""
     keep: Literal["start", "end"] = "start"
     """What stays of a longer series."""
+    augment: tuple[Augmentation, ...] = ()
+    """Random changes of training series."""
 
     def fit(self, column: pl.Series) -> SeriesState:
         """Learn the channels, their mean and deviation, and the length.

@@ -3,13 +3,14 @@
 Each metric is written once, over weighted rows: a score weighs every row once, the bootstrap weighs it as often as it is drawn.
 """
 
-from deepwright.metrics.figures import CalibrationBin, ClassRow, Confusion, Curve, Points, Residuals
+from deepwright.metrics.figures import CalibrationBin, ChannelRow, ClassRow, Confusion, Curve, Points, Residuals, Steps, Window
 from deepwright.metrics.report import Measure, OutputReport, evaluate, naive
 from deepwright.metrics.scores import METRICS, Metric, default_metric, higher_is_better, metric_names, score
 
 __all__ = [
     "METRICS",
     "CalibrationBin",
+    "ChannelRow",
     "ClassRow",
     "Confusion",
     "Curve",
@@ -18,6 +19,8 @@ __all__ = [
     "OutputReport",
     "Points",
     "Residuals",
+    "Steps",
+    "Window",
     "default_metric",
     "evaluate",
     "higher_is_better",

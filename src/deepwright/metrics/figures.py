@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from deepwright import forecasts
+from deepwright.families import ForecastFacts
 from deepwright.metrics.rows import BINS, Floats, Ints, Rows
 from deepwright.parts import Spec
 from deepwright.textscores import columns
@@ -94,6 +97,74 @@ class Points(Spec):
     """The targets."""
     predicted: tuple[float, ...]
     """The predictions."""
+
+
+class Steps(Spec):
+    """Mean squared errors by the rows between a forecast and what it is about."""
+
+    model: tuple[float | None, ...]
+    """Of the model, from the first row on, in squared standard deviations of the training rows; null where nothing is known."""
+    naive: tuple[float | None, ...]
+    """Of repeating the last season."""
+
+
+class ChannelRow(Spec):
+    """How one column of a forecast fares."""
+
+    name: str
+    """The column."""
+    values: int
+    """Values that were foretold and are known."""
+    mse: float | None
+    """The mean squared error, in squared standard deviations of the training rows."""
+    mae: float | None
+    """The mean absolute error, in standard deviations of the training rows."""
+    rmse_in_units: float | None
+    """The root of the mean squared error, in the column's own unit."""
+    mae_in_units: float | None
+    """The mean absolute error, in the column's own unit."""
+
+
+class Window(Spec):
+    """One column of one forecast, in its own unit."""
+
+    name: str
+    """The column."""
+    origin: int
+    """Which of the forecasts it is, from 0."""
+    before: tuple[float | None, ...]
+    """The rows before it."""
+    actual: tuple[float | None, ...]
+    """What came."""
+    predicted: tuple[float, ...]
+    """What was foretold."""
+    low: tuple[float, ...] = ()
+    """The lowest quantile, if there are any."""
+    high: tuple[float, ...] = ()
+    """The highest one."""
+
+
+def forecast_figures(rows: Rows, facts: ForecastFacts) -> dict[str, Any]:
+    """Return how errors grow with the distance, and how each column fares."""
+    sums = rows.outputs[:, forecasts.FIXED :].sum(0)
+    horizon, channels = facts.horizon, len(facts.channels)
+    count, model, naive = sums[: 3 * horizon].reshape(3, horizon)
+    known, squares, sizes = sums[3 * horizon :].reshape(3, channels)
+
+    def ratio(above: float, below: float, unit: float = 1.0) -> float | None:
+        return float(above / below * unit) if below else None
+
+    steps = Steps(
+        model=tuple(ratio(each, n) for each, n in zip(model, count, strict=True)),
+        naive=tuple(ratio(each, n) for each, n in zip(naive, count, strict=True)),
+    )
+    table = []
+    for name, n, square, size, scale in zip(facts.channels, known, squares, sizes, facts.scales, strict=True):
+        mse = ratio(square, n)
+        root = None if mse is None else mse**0.5 * scale
+        row = {"mse": mse, "mae": ratio(size, n), "rmse_in_units": root, "mae_in_units": ratio(size, n, scale)}
+        table.append(ChannelRow(name=name, values=int(n), **row))
+    return {"steps": steps, "channels": tuple(table)}
 
 
 def _thin(x: Floats, y: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -238,6 +309,9 @@ def worst(rows: Rows, size: int) -> tuple[int, ...]:
     """Return the positions, among the rows that were given, of the largest errors or the most confident mistakes, worst first."""
     if rows.kind == "number":
         badness, wrong = np.abs(rows.error), rows.error != 0
+    elif rows.kind == "forecast":
+        badness = rows.outputs[:, 1] / rows.outputs[:, 0]
+        wrong = badness > 0
     elif rows.kind == "labels":
         badness = rows.outputs[:, 1] - rows.outputs[:, 0]
         wrong = badness > 0

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepwright.forecasts import EACH, FIXED
 from deepwright.metrics.rows import BINS, Floats, Groups, Rows
 from deepwright.textscores import BLEU_ORDER, CHRF_ORDER, columns
 
@@ -274,6 +275,41 @@ def answer_exact(s: Sample) -> Floats:
 def answer_f1(s: Sample) -> Floats:
     """Return the mean F1 of the words of answers."""
     return s.mean(s.rows.outputs[:, 1])
+
+
+def _each(s: Sample, index: int, count: int = 0) -> Floats:
+    """Return a count of :func:`deepwright.forecasts.counts` over another one."""
+    return _ratio(s.sum(s.rows.outputs[:, index]), s.sum(s.rows.outputs[:, count]))
+
+
+def forecast_mse(s: Sample) -> Floats:
+    """Return mean (ŷ − y)² of standardised values."""
+    return _each(s, 1)
+
+
+def forecast_mae(s: Sample) -> Floats:
+    """Return mean |ŷ − y| of standardised values."""
+    return _each(s, 2)
+
+
+def mase(s: Sample) -> Floats:
+    """Return mean |ŷ − y| / mean |y_t − y_{t−m}| over the training rows (Hyndman & Koehler 2006)."""
+    return _each(s, 3)
+
+
+def forecast_skill(s: Sample) -> Floats:
+    """Return 1 − Σ (ŷ − y)² / Σ (seasonal naive − y)², where both are known."""
+    return 1 - _ratio(_each(s, 1), _each(s, EACH + 1, EACH))
+
+
+def forecast_pinball(s: Sample) -> Floats:
+    """Return the mean pinball loss of standardised values over the quantiles."""
+    return _each(s, FIXED - 2, FIXED - 3)
+
+
+def forecast_coverage(s: Sample) -> Floats:
+    """Return the share of values between the outermost quantiles."""
+    return _each(s, FIXED - 1, FIXED - 3)
 
 
 def balanced_accuracy(s: Sample) -> Floats:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepwright import tagging
+from deepwright import forecasts, tagging
 from deepwright.errors import DataError
-from deepwright.families import COUNTED, TargetFacts, TargetKind
+from deepwright.families import COUNTED, ForecastFacts, TargetFacts, TargetKind
 from deepwright.metrics import figures
 from deepwright.metrics.formulas import Sample
 from deepwright.metrics.rows import Floats, Rows, prepare
@@ -84,6 +85,12 @@ class OutputReport(Spec):
     """How the errors of a number are distributed."""
     sample: figures.Points | None = None
     """Some rows of a number, actual and predicted."""
+    steps: figures.Steps | None = None
+    """How the errors of a forecast grow with the distance."""
+    channels: tuple[figures.ChannelRow, ...] = ()
+    """How each column of a forecast fares."""
+    windows: tuple[figures.Window, ...] = ()
+    """Some forecasts beside what came, for the pictures."""
     worst: tuple[int, ...] = ()
     """The positions, in the arrays that were given, of the 24 largest errors or most confident mistakes, worst first."""
 
@@ -147,13 +154,16 @@ def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *,
         )  # fmt: skip
     ranked = rows.classes if rows.classes > 2 else 1
     rounds = min(rounds, max(_LEAST_ROUNDS, _WORK // (min(len(rows), _MOST_ROWS) * ranked)))
-    if len(rows) < _LEAST_ROWS:
+    if len(rows) < _LEAST_ROWS or facts.kind == "forecast":
         rounds = 0
     measures = _measures(rows, known, rounds, seed)
     main = next((name for name, measure in measures.items() if measure.value is not None), main)
     guess = naive(facts, len(rows))
     base: dict[str, float | None] = {}
-    if guess is not None:
+    if facts.forecast is not None:
+        again = Sample(replace(rows, outputs=forecasts.as_naive(rows.outputs)))
+        base = {name: _number(compute(metric, again)[0]) for name, metric in known.items()}
+    elif guess is not None:
         plain = Sample(prepare(facts.kind, guess[0], _as_given(rows)))
         base = {name: _number(compute(metric, plain)[0]) for name, metric in known.items()}
     return OutputReport(
@@ -165,12 +175,16 @@ def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *,
         main=main,
         metrics=measures,
         baseline=base,
-        baseline_text=guess[1] if guess is not None else "",
+        baseline_text=_as_before(facts.forecast) if facts.forecast is not None else guess[1] if guess is not None else "",
         rounds=rounds,
         seed=seed,
         worst=figures.worst(rows, _WORST),
         **_pictures(rows, facts, seed),
     )
+
+
+def _as_before(facts: ForecastFacts) -> str:
+    return "as the last row" if facts.season == 1 else f"as {facts.season} rows before"
 
 
 def _check(facts: TargetFacts, rows: Rows) -> None:
@@ -199,6 +213,8 @@ def _as_given(rows: Rows) -> NDArray[Any]:
 def _pictures(rows: Rows, facts: TargetFacts, seed: int) -> dict[str, Any]:
     if rows.kind in ("text", "answer"):
         return {}
+    if facts.forecast is not None:
+        return figures.forecast_figures(rows, facts.forecast)
     if rows.kind == "labels":
         return {"per_class": figures.span_rows(rows, tagging.types(facts.classes))}
     if rows.kind == "match":
@@ -222,6 +238,8 @@ def _measures(rows: Rows, known: dict[str, Metric], rounds: int, seed: int) -> d
     values = {name: _number(compute(metric, Sample(rows))[0]) for name, metric in known.items()}
     drawn = _draw(rows, known, rounds, seed) if rounds else {}
     few = f"no interval from fewer than {_LEAST_ROWS} rows" if len(rows) < _LEAST_ROWS else ""
+    if rows.kind == "forecast":  # resampling would take windows that share most of their rows for as many witnesses
+        few = ""
     found = {}
     for name, metric in known.items():
         value = values[name]

@@ -42,6 +42,8 @@ _SPANS = "no span is there or found"
 _UNSOUGHT = "no text was sought, only the likelihood of the true one measured"
 _UNLIKELY = "the likelihood of the true text is not known"
 _CONSTANT = "all predictions, or all targets, are equal"
+_UNKNOWN = "no value is known"
+_NO_QUANTILES = "no quantiles are foretold"
 _BIG = "the numbers are too large to compute with"
 
 _LOG_LOSS = Metric("Log loss", formulas.log_loss, False, _BIG, "mean −log of the probability given to the true class")
@@ -130,6 +132,20 @@ METRICS: dict[TargetKind, dict[str, Metric]] = {
         "f1": Metric("F1", formulas.answer_f1, True, _BIG, "mean F1 of the words of answer and reference, as SQuAD computes it"),
         "exact_match": Metric(
             "Exact match", formulas.answer_exact, True, _BIG, "share of answers that are a reference, as in SQuAD"
+        ),
+    },
+    "forecast": {
+        "mse": Metric("MSE", formulas.forecast_mse, False, _UNKNOWN, "mean squared error, in standard deviations of training rows"),
+        "mae": Metric(
+            "MAE", formulas.forecast_mae, False, _UNKNOWN, "mean absolute error, in standard deviations of training rows"
+        ),
+        "mase": Metric("MASE", formulas.mase, False, _UNKNOWN, "mean absolute error over that of the seasonal naive in training"),
+        "skill": Metric(
+            "Skill", formulas.forecast_skill, True, _UNKNOWN, "share of the seasonal naive's squared error that is saved"
+        ),
+        "pinball": Metric("Pinball loss", formulas.forecast_pinball, False, _NO_QUANTILES, "of the quantiles, standardised"),
+        "coverage": Metric(
+            "Coverage", formulas.forecast_coverage, True, _NO_QUANTILES, "share of values between the outermost quantiles"
         ),
     },
     "ordinal": {

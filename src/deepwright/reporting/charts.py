@@ -43,6 +43,7 @@ def line(
     x_range: Range | None = None,
     y_range: Range | None = None,
     diagonal: bool = False,
+    band: tuple[Sequence[float], Sequence[float], Sequence[float]] | None = None,
 ) -> Markup:
     """Draw lines, up to 8; a None or NaN breaks a line.
 
@@ -55,9 +56,10 @@ def line(
         x_range: The horizontal range; by default that of the values.
         y_range: The vertical range; by default that of the values, and a little more.
         diagonal: Whether the line of equality is drawn.
+        band: Horizontal values, and the lower and upper ends of what is shaded behind the lines.
     """
     every_x = [v for xs, _ in series.values() for v in xs]
-    every_y = [v for _, ys in series.values() for v in ys]
+    every_y = [v for _, ys in series.values() for v in ys] + [v for ends in (band or ())[1:] for v in ends]
     ends = ", ".join(f"{name}: last {number(ys[-1])}" for name, (_, ys) in series.items() if len(ys))
     frame = Frame(
         x_range or _span(every_x),
@@ -70,6 +72,10 @@ def line(
     )
     if diagonal:
         frame.diagonal()
+    if band is not None and len(band[0]):
+        around = [*zip(band[0], band[2], strict=True), *reversed(list(zip(band[0], band[1], strict=True)))]
+        corners = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in around)
+        frame.add(tag("polygon", points=corners, fill=colour(len(series) - 1), fill_opacity=0.18))
     for at, _ in marks:
         x = frame.x(at)
         frame.add(

@@ -130,6 +130,8 @@ def pictures(report: OutputReport) -> Markup:
         return Markup("")
     if report.kind == "number":
         return figures(*_number_charts(report))
+    if report.kind == "forecast":
+        return figures(*_forecast_charts(report))
     return figures(*_matrix(report), *_curves(report), _calibration(report), *_class_bars(report))
 
 
@@ -148,6 +150,23 @@ def _number_charts(report: OutputReport) -> list[Markup | None]:
         beyond = f" ({number(left)} rows lie beyond)" if left else ""
         title, label = "Distribution of errors", f"predicted − actual{beyond}"
         drawn.append(charts.histogram(report.residuals.edges, report.residuals.counts, title=title, x_label=label, marks=[(0, "")]))
+    return drawn
+
+
+def _forecast_charts(report: OutputReport) -> list[Markup | None]:
+    drawn: list[Markup | None] = []
+    if report.steps is not None:
+        ahead = [float(step) for step in range(1, len(report.steps.model) + 1)]
+        lines = {"model": (ahead, report.steps.model), f"naive: {report.baseline_text}": (ahead, report.steps.naive)}
+        drawn.append(charts.line(lines, title="Errors by distance", x_label="rows ahead", y_label="mean squared error"))
+    for shown in report.windows:
+        before = [float(step) for step in range(1 - len(shown.before), 1)]
+        ahead = [float(step) for step in range(1, len(shown.actual) + 1)]
+        told = ahead[: len(shown.predicted)]
+        lines = {"before": (before, shown.before), "actual": (ahead, shown.actual), "forecast": (told, shown.predicted)}
+        band = (told, shown.low, shown.high) if shown.low else None
+        title = f"{shorten(shown.name, 20)}, forecast {number(shown.origin + 1)} of {number(report.rows)}"
+        drawn.append(charts.line(lines, title=title, x_label="rows from the last known one", y_label=shown.name, band=band))
     return drawn
 
 
@@ -221,6 +240,11 @@ def _tables(report: OutputReport) -> Markup:
         kind = "Tag" if report.kind == "multilabel" else "Class"
         made = table([kind, "Rows", "Predicted", "Precision", "Recall", "F1", "ROC AUC"], per_class)
         parts.append(made if len(per_class) <= _CLASSES else details(f"All {len(per_class)} classes", made))
+    if report.channels:
+        heads = ["Column", "Values", "MSE", "MAE", "RMSE in units", "MAE in units"]
+        columns = [(row.name, row.values, row.mse, row.mae, row.rmse_in_units, row.mae_in_units) for row in report.channels]
+        made = table(heads, columns, caption="MSE and MAE are in standard deviations of the training rows.")
+        parts.append(made if len(columns) <= _CLASSES else details(f"All {len(columns)} columns", made))
     if report.residuals is not None:
         quantiles = report.residuals.quantiles
         parts.append(table(list(quantiles), [list(quantiles.values())], caption="Predicted − actual, quantiles"))

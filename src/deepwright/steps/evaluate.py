@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from deepwright import metrics
 from deepwright.bundle import Bundle, write_atomically
@@ -11,12 +14,15 @@ from deepwright.datapath import missing_targets, tidied
 from deepwright.errors import DataError, UsageError
 from deepwright.families import Source
 from deepwright.opening import Engine, open_predictor, read_rows
+from deepwright.origins import Reach, foretells, judged, step_of, windowed
 from deepwright.parts import Spec
 from deepwright.preparation import check_labels
 from deepwright.progress import Event, Listener, silent
 from deepwright.reporting.evaluation import evaluation_fragment, evaluation_html
 from deepwright.reporting.summary import headline, worst_rows
-from deepwright.table import Table, fingerprint
+from deepwright.runtime import Predictor, run_rows
+from deepwright.table import Note, Table, fingerprint
+from deepwright.timeline import arranged
 
 
 class Evaluation(Spec):
@@ -80,7 +86,7 @@ def evaluate(
     """
     opened = Bundle.open(bundle)
     predictor = open_predictor(opened, engine)
-    recipe, data = opened.recipe, predictor.data
+    recipe = opened.recipe
     source = source if source is not None else recipe.data.test
     if source is None:
         raise UsageError(
@@ -90,21 +96,13 @@ def evaluate(
             fix=f"deepwright evaluate {bundle} DATA",
         )
     table = tidied(recipe, read_rows(source, recipe.data.source))
-    check_labels(data, None, table)
-    table, _ = missing_targets(table, recipe.outputs)
-    if len(table) == 0:
-        raise DataError("E402", "no row has a known output", where=table.name, expected="at least one row")
-    ready = data.prepare(table, outputs=True)
-    for note in ready.notes:
-        listener(Event("clean", note.text, values={"what": note.what, "count": note.count}))
-    outputs = predictor.outputs(ready, listener)
-    measured = data.measured(outputs, data.targets(ready), ready.frame)
-    facts = data.measured_facts()
-    reports = {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
+    if foretells(recipe):
+        rows, reports, worst = _foretold(predictor, table, listener)
+    else:
+        rows, reports, worst = _judged(predictor, table, listener)
     for report in reports.values():
         listener(Event("test", headline(report)))
     if out is not None:
-        worst = worst_rows(ready.frame, reports, data.decode(outputs, ready.frame))
         meta = {
             "title": str(bundle),
             "data": table.name,
@@ -115,4 +113,49 @@ def evaluate(
         }
         write_atomically(out, evaluation_html(reports, meta, worst).encode())
         listener(Event("bundle", f"report   {out}", values={"report": str(out)}))
-    return Evaluation(bundle=str(bundle), data=table.name, rows=len(table), outputs=reports, report=str(out) if out else None)
+    return Evaluation(bundle=str(bundle), data=table.name, rows=rows, outputs=reports, report=str(out) if out else None)
+
+
+Judged = tuple[int, dict[str, metrics.OutputReport], dict[str, pl.DataFrame]]
+"""How many rows were evaluated, the report of each output, and its worst rows."""
+
+
+def _judged(predictor: Predictor, table: Table, listener: Listener) -> Judged:
+    """Evaluate rows, each on its own."""
+    data = predictor.data
+    check_labels(data, None, table)
+    table, _ = missing_targets(table, data.recipe.outputs)
+    if len(table) == 0:
+        raise DataError("E402", "no row has a known output", where=table.name, expected="at least one row")
+    ready = data.prepare(table, outputs=True)
+    _tell(ready.notes, listener)
+    outputs = predictor.outputs(ready, listener)
+    reports = judged(data, outputs, data.targets(ready), {}, ready.frame)
+    return len(table), reports, worst_rows(ready.frame, reports, data.decode(outputs, ready.frame))
+
+
+def _foretold(predictor: Predictor, table: Table, listener: Listener) -> Judged:
+    """Evaluate forecasts from every row on that has enough before it, and what is foretold behind it (rolling origin)."""
+    data = predictor.data
+    line = arranged(table, data.recipe.data, step_of(data) or None)
+    ready = data.prepare(line.table, outputs=True)
+    reach = Reach.of(data.recipe)
+    stride = max(getattr(feature, "stride", 1) for feature in data.recipe.outputs.values())
+    arrays, targets, notes = windowed(data, ready, reach.origins(0, len(ready), stride), outputs=True)
+    rows = len(next(iter(targets.values())))
+    if not rows:
+        raise DataError(
+            "E236",
+            "no forecast fits into the rows",
+            where=table.name,
+            got=f"{len(ready):,} rows",
+            expected=f"at least {reach.before + reach.behind:,}: a window, and what is foretold behind it",
+        )
+    _tell((*ready.notes, *notes), listener)
+    outputs = run_rows(predictor.backend, data, arrays, rows)
+    return rows, judged(data, outputs, targets, arrays, ready.frame), {}
+
+
+def _tell(notes: Iterable[Note], listener: Listener) -> None:
+    for note in notes:
+        listener(Event("clean", note.text, values={"what": note.what, "count": note.count}))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deepwright import forecasting
 from deepwright.errors import need
+from deepwright.origins import foretells
 from deepwright.preparation import open_tables, prepare
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Recipe
@@ -65,7 +67,10 @@ def _task(recipe: Recipe, table: Table | None, target: list[str] | None, listene
     from deepwright.engine.assembly import Encoded, assemble
 
     table, held, name, recipe = open_tables(recipe, table, target or [])
-    prepared = prepare(recipe, table, held, name, listener)
+    if foretells(recipe):
+        prepared = forecasting.prepare(recipe, table, held, name, listener)
+    else:
+        prepared = prepare(recipe, table, held, name, listener)
     rows = prepared.train
     listener(Event("data", f"{len(rows):,} training rows", values={"train": len(rows)}))
     train, validation = (

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepwright import metrics
+from deepwright import forecasting, metrics
 from deepwright.bundle import check_target, versions, writing
 from deepwright.datapath import tidied
+from deepwright.detecting import Calibration, calibrated, told
 from deepwright.errors import ExportError, RecipeError, UsageError, need
+from deepwright.origins import Reach, foretells, judged
 from deepwright.preparation import Part, Prepared, held_out_rows, open_scan, open_tables, prepare, taken_notes, with_targets
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Recipe
@@ -90,7 +92,11 @@ def _train(
     scan = open_scan(recipe) if table is None else None
     if scan is None:
         table, held, test_name, recipe = open_tables(recipe, table, target)
-        prepared, rows = prepare(recipe, table, held, test_name, listener, default_store()), len(table)
+        if foretells(recipe):
+            prepared = forecasting.prepare(recipe, table, held, test_name, listener)
+        else:
+            prepared = prepare(recipe, table, held, test_name, listener, default_store())
+        rows = len(table)
     else:
         prepared, rows = _prepared_scan(recipe, scan, target, listener), len(scan)
     out = Path(world.agree(str(out or free_name(next(iter(prepared.recipe.outputs), "model")))))
@@ -254,6 +260,20 @@ def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str
         "metrics": {n: {m: v.model_dump(exclude={"reason"}) for m, v in r.metrics.items()} for n, r in reports.items()},
         "export": exported,
     }
+    if foretells(recipe) and (calibration := _calibrated(prepared, backend)) is not None:
+        manifest["scores"] = calibration.model_dump(mode="json")
+
+
+def _calibrated(prepared: Prepared, backend: Backend) -> Calibration | None:
+    """Return how far what is told of the validation rows usually is from them, which unusual rows are told by."""
+    part, reach = prepared.validation, Reach.of(prepared.recipe)
+    if not len(part):
+        return None
+    # Places of rows count from the first window's on: which rows of the table they are does not matter here.
+    stride = max(getattr(feature, "stride", 1) for feature in prepared.recipe.outputs.values())
+    origins = range(reach.before - 1, reach.before - 1 + len(part) * stride, stride)
+    said = told(backend, prepared.data, part.arrays, part.targets, origins, origins[-1] + reach.behind + 1)
+    return calibrated(said.errors)
 
 
 def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -315,9 +335,7 @@ def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener)
 def _evaluated(prepared: Prepared, backend: Backend, part: Part) -> tuple[Outputs, Reports]:
     """Return the outputs of encoded rows, and each output's report."""
     outputs = run_rows(backend, prepared.data, part.arrays, len(part))
-    measured = prepared.data.measured(outputs, part.targets, part.table.frame)
-    facts = prepared.data.measured_facts()
-    return outputs, {name: metrics.evaluate(facts[name], *measured[name]) for name in outputs}
+    return outputs, judged(prepared.data, outputs, part.targets, part.arrays, part.table.frame)
 
 
 def _write_reports(
@@ -353,6 +371,8 @@ def _write_reports(
         seed=fitted.recipe.training.seed,
         export=exported | {"cases": exported.get("rows")},
     )
-    worst = worst_rows(part.table.frame, reports, prepared.data.decode(outputs, part.table.frame))
+    # The rows of a forecast are its windows, of which the report shows some.
+    decoded = prepared.data.decode(outputs, part.table.frame)
+    worst = {} if foretells(prepared.recipe) else worst_rows(part.table.frame, reports, decoded)
     (scratch / "report.html").write_text(training_html(report, worst), encoding="utf-8")
     (scratch / "report.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")

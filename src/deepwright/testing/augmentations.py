@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepwright.families import Augmentation, Draw, ImageFacts, SoundFacts
+from deepwright.families import Augmentation, Draw, ImageFacts, SeriesFacts, SoundFacts
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +15,7 @@ __all__ = [
     "test_augmentation_changes_each_row_on_its_own",
     "test_augmentation_keeps_shape_type_and_range",
     "test_augmentation_never_happens_at_zero",
+    "test_augmentation_of_series",
     "test_augmentation_of_sounds_changes_each_row_on_its_own",
     "test_augmentation_of_sounds_keeps_type_and_range",
     "test_augmentation_of_sounds_never_happens_at_zero",
@@ -25,6 +26,7 @@ __all__ = [
 
 AUGMENTATIONS = {name: part for name, part in Augmentation.all().items() if part.accepts == "image"}
 SOUNDS = {name: part for name, part in Augmentation.all().items() if part.accepts == "sound"}
+SERIES = {name: part for name, part in Augmentation.all().items() if part.accepts == "series"}
 SIZES = ((1, 28, 28), (3, 9, 14), (3, 2, 5), (1, 1, 1))
 
 
@@ -47,7 +49,7 @@ def draw_of(rows: int, seed: int = 0) -> Draw:
     return Draw(torch.Generator().manual_seed(seed), torch.arange(rows))
 
 
-@pytest.mark.parametrize("name", [*AUGMENTATIONS, *SOUNDS])
+@pytest.mark.parametrize("name", [*AUGMENTATIONS, *SOUNDS, *SERIES])
 def test_augmentation_round_trips(name: str) -> None:
     """Dumping and parsing an augmentation gives it back."""
     part = Augmentation.resolve(name).example()
@@ -194,3 +196,43 @@ def test_augmentation_of_sounds_never_happens_at_zero(name: str) -> None:
     changed, counts = part.model_copy(update={"p": 0.0}).build(SOUND_FACTS)(sound, lengths, draw_of(16))
     assert torch.equal(changed, sound)
     assert torch.equal(counts, lengths)
+
+
+SERIES_FACTS = SeriesFacts(2, 40, (0.0, 5.0), (1.0, 2.0), missing=True)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_augmentation_of_series(name: str) -> None:
+    """Series stay series whose gaps are gaps, each is changed on its own as the generator says, and not at all at probability 0."""
+    import torch
+
+    part = SERIES[name].example().model_copy(update={"p": 1.0})
+    one = torch.randn(1, 40, 2, generator=torch.Generator().manual_seed(1)).cumsum(1)
+    series = one.expand(16, -1, -1).clone()
+    lengths = torch.full((16,), 40, dtype=torch.int32)
+    lengths[1:4] = torch.tensor([0, 1, 25])
+    series[5, 10:14, 0] = torch.nan
+    kept = series.clone()
+    augment = part.build(SERIES_FACTS)
+    state = torch.get_rng_state()
+    changed, counts = augment(series, lengths, draw_of(16, 3))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(series.nan_to_num(99), kept.nan_to_num(99)), "the batch that came in is written to"
+    assert changed.ndim == 3
+    assert counts.dtype == lengths.dtype
+    assert bool((counts <= changed.shape[1]).all())
+    assert torch.equal(counts == 0, lengths == 0)
+    for row, count in enumerate(counts.tolist()):
+        assert bool(torch.isfinite(changed[row, :count]).all()) or row == 5
+    again, _ = augment(series, lengths, draw_of(16, 3))
+    assert torch.equal(changed.nan_to_num(99), again.nan_to_num(99))
+    other, _ = augment(series, lengths, draw_of(16, 4))
+    assert not torch.equal(changed.nan_to_num(99), other.nan_to_num(99))
+    assert not torch.equal(changed[6], changed[7])
+    behind = torch.where(torch.arange(40)[:, None] < lengths[:, None, None], series, torch.full_like(series, 77.0))
+    apart, _ = augment(behind, lengths, draw_of(16, 3))
+    for row, count in enumerate(counts.tolist()):
+        torch.testing.assert_close(apart[row, :count], changed[row, :count], equal_nan=True)
+    still, same = part.model_copy(update={"p": 0.0}).build(SERIES_FACTS)(series, lengths, draw_of(16))
+    assert torch.equal(still.nan_to_num(99), series.nan_to_num(99))
+    assert torch.equal(same, lengths)

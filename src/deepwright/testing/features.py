@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepwright.errors import DataError
-from deepwright.families import COUNTED, Facts, Feature, TargetFacts
+from deepwright.families import COUNTED, Facts, Feature, ForecastFacts, TargetFacts
 
 DTYPES: dict[str, Any] = {
     "number": pl.Float64,
@@ -24,6 +24,7 @@ DTYPES: dict[str, Any] = {
     "words": pl.String,
     "labels": pl.String,
     "answer": pl.List(pl.Struct({"first": pl.Int64, "last": pl.Int64, "text": pl.String})),
+    "numbers": pl.Array(pl.Float64, 2),
 }
 """What the data path casts a column of each kind to."""
 
@@ -38,6 +39,7 @@ HARD: dict[str, list[Any]] = {
     "words": ["", " ", "🙂", "a value never seen", "\n", "\x00", "NaN", "1e400", None, "é" * 1000],
     "labels": ["", " ", "🙂", "a value never seen", "\n", "\x00", "NaN", "1e400", None, "é" * 1000],
     "answer": [None, [{"first": 0, "last": 0, "text": "x"}], [{"first": 10**6, "last": 10**6 + 9, "text": "🙂"}]],
+    "numbers": [[1e308, -1e308], [float("nan"), float("inf")], [None, 0.0], [-0.0, 2.0**53 + 1], None],
 }
 """Well-typed values that no feature may stumble over."""
 
@@ -51,6 +53,7 @@ _DTYPE_OF = {
     "series": np.float32,
     "sound": np.int16,
     "lengths": np.int32,
+    "window": np.float32,
 }
 
 
@@ -130,6 +133,8 @@ def check_missing(feature: type[Feature]) -> None:
         if "categories" in arrays:
             assert (arrays["categories"] == 0).all()
             assert (part.encode(column.drop_nulls(), state)["categories"] != 0).all()
+        if "window" in arrays:
+            assert np.isnan(arrays["window"].astype(np.float64)).all()
         if "image" in arrays:
             assert (arrays["image"] == arrays["image"][:1, :1, :1]).all()
         for key in ("tokens", "grams", "lengths"):
@@ -164,6 +169,9 @@ def check_target(feature: type[Feature]) -> None:
         if facts.kind == "match":
             check_match_target(part, column, state, facts)
             continue
+        if facts.forecast is not None:
+            check_forecast_target(part, column, state, facts.forecast)
+            continue
         if facts.kind == "number":
             check_number_target(part, column, state, facts)
         else:
@@ -193,6 +201,27 @@ def check_number_target(part: Feature, column: pl.Series, state: Any, facts: Tar
         assert frame["name"].dtype == pl.Float64
         reach = float(np.abs(known.to_numpy()).max()) + facts.scale
         np.testing.assert_allclose(frame["name"].to_numpy(), known.to_numpy(), atol=1e-6 * reach)
+
+
+def check_forecast_target(part: Feature, column: pl.Series, state: Any, facts: ForecastFacts) -> None:
+    """Targets of rows are standardised; what is foretold rightly has no error, and decodes to the values of the columns."""
+    target = part.target(column, state)
+    assert target.dtype == np.float32
+    assert target.shape == (len(column), len(facts.channels))
+    values = target.astype(np.float64) * np.asarray(facts.scales) + np.asarray(facts.centers)
+    horizon, before = facts.horizon, np.zeros((1, facts.season, len(facts.channels)), np.float32)
+    ahead = np.resize(np.nan_to_num(target), (1, horizon, len(facts.channels)))
+    told = ahead.astype(np.float64) * np.asarray(facts.scales) + np.asarray(facts.centers)
+    frame = part.decode("name", told, state)
+    assert frame.columns == list(facts.channels)
+    assert frame.height == horizon
+    np.testing.assert_allclose(frame.to_numpy(), told[0])
+    counts = part.counts(told, np.concatenate([before, ahead], 1), state)
+    assert counts[0, 0] == ahead.size
+    assert counts[0, 1] < 1e-9
+    nothing = np.full((1, facts.season + horizon, len(facts.channels)), np.nan, np.float32)
+    assert np.isnan(part.counts(told, nothing, state)).all()
+    assert np.isnan(values[np.isnan(target)]).all()
 
 
 def check_label_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:
@@ -292,7 +321,7 @@ def check_class_target(part: Feature, column: pl.Series, state: Any, facts: Targ
 def check_facts(facts: Facts) -> None:
     """Facts are finite, and edges strictly increasing even in float32."""
     assert facts.name == "name"
-    own = (facts.image, facts.tokens, facts.series, facts.sound)
+    own = (facts.image, facts.tokens, facts.series, facts.sound, facts.window)
     assert sum(each is not None for each in own) == (0 if facts.numbers or facts.categories else 1)
     for number in facts.numbers:
         edges = np.asarray(number.edges, dtype=np.float32)
@@ -342,6 +371,8 @@ def check_arrays(arrays: dict[str, NDArray[np.generic]], facts: Facts, rows: int
         shapes |= {"series": (rows, facts.series.length, facts.series.channels), "lengths": (rows,)}
     if facts.sound is not None:
         shapes |= {"sound": (rows, facts.sound.length), "lengths": (rows,)}
+    if facts.window is not None:  # of rows alone: the data path makes windows
+        shapes["window"] = (rows, facts.window.channels)
     assert {key: array.shape for key, array in arrays.items()} == shapes
     assert all(array.dtype == _DTYPE_OF[key] for key, array in arrays.items())
     if facts.numbers:

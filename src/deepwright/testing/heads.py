@@ -76,7 +76,7 @@ def check_losses(part: Head) -> None:
 
 def check_refusal(part: Head) -> None:
     """Other kinds of output are refused (E108)."""
-    for kind in ("number", "binary", "multiclass", "multilabel", "ordinal"):
+    for kind in ("number", "binary", "multiclass", "multilabel", "ordinal", "forecast"):
         if kind not in part.kinds:
             with pytest.raises(RecipeError, match="E108"):
                 part.build(target_facts(kind), None)
@@ -159,6 +159,39 @@ def check_pair(part: Head) -> None:
         assert all(each.grad is not None and torch.isfinite(each.grad).all() for each in noise)
 
 
+def check_window(part: Head) -> None:
+    """Of a head that foretells: the season before does not count, nor what is unknown; perfect values leave in their own units."""
+    for kind in part.kinds if part.reads == "window" else ():
+        facts = target_facts(kind)
+        ahead = facts.forecast
+        assert ahead is not None
+        for quantiles in ((), (0.1, 0.5, 0.9)):
+            module = part.build(replace(facts, forecast=replace(ahead, quantiles=quantiles)), None)
+            wanted = targets(kind, 4)
+            target = torch.cat([torch.full((4, ahead.season, 2), 99.0), wanted], 1)
+            told = wanted.unsqueeze(-1).expand(-1, -1, -1, len(quantiles)) if quantiles else wanted
+            loss = module.loss(told.flatten(1), target)
+            assert loss.shape == (4,)
+            assert loss.max() < 1e-6, "the perfect prediction has a loss"
+            values = module.outputs(told.flatten(1))
+            assert values.shape == told.shape
+            scale, center = (torch.tensor(each) for each in (ahead.scales, ahead.centers))
+            middle = values[..., 0] if quantiles else values
+            expect_equal(middle, wanted * scale + center, "perfect values")
+            lost = target.clone()
+            lost[0, ahead.season :] = torch.nan
+            raw = torch.randn(4, module.size, requires_grad=True)
+            each = module.loss(raw, lost)
+            assert torch.isfinite(each).all()
+            assert each[0] == 0
+            torch.autograd.backward(each.sum())
+            assert raw.grad is not None
+            assert torch.isfinite(raw.grad).all()
+            assert not raw.grad[0].any(), "what is not known teaches"
+            found = part.search(values.flip(-1).detach().numpy() if quantiles else values.detach().numpy(), {})
+            expect_equal(torch.from_numpy(found), values, "what leaves the search")
+
+
 CHECKS: tuple[Callable[[Head], None], ...] = (
     check_outputs,
     check_agreement,
@@ -168,6 +201,7 @@ CHECKS: tuple[Callable[[Head], None], ...] = (
     check_export,
     check_sequence,
     check_pair,
+    check_window,
 )
 """Every check of this suite."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deepwright.blocks.contract import RowLoss
-from deepwright.families import Loss, TargetFacts, TargetKind
+from deepwright.families import ForecastFacts, Loss, TargetFacts, TargetKind
 from deepwright.testing.networks import expect_equal
 
 SURE = 12.0
@@ -17,9 +17,11 @@ SURE = 12.0
 
 def target_facts(kind: TargetKind) -> TargetFacts:
     """Return tiny facts of an output of ``kind``."""
-    classes = {"number": (), "match": (), "binary": ("no", "yes")}.get(kind, ("a", "b", "c", "d"))
-    counts = {"number": (), "match": (), "binary": (75, 25)}.get(kind, (10, 20, 30, 40))
-    return TargetFacts("output", kind, classes, counts, rows=100, center=5.0, scale=2.0)
+    plain: dict[str, tuple[str, ...]] = {"number": (), "match": (), "forecast": (), "binary": ("no", "yes")}
+    classes = plain.get(kind, ("a", "b", "c", "d"))
+    counts = {"number": (), "match": (), "forecast": (), "binary": (75, 25)}.get(kind, (10, 20, 30, 40))
+    ahead = ForecastFacts(("one", "other"), (5.0, -1.0), (2.0, 10.0), horizon=3, season=2) if kind == "forecast" else None
+    return TargetFacts("output", kind, classes, counts, rows=100, center=5.0, scale=2.0, forecast=ahead)
 
 
 def targets(kind: TargetKind, rows: int) -> Tensor:
@@ -27,6 +29,8 @@ def targets(kind: TargetKind, rows: int) -> Tensor:
     draw = torch.Generator().manual_seed(rows)
     if kind == "number":
         return torch.randn(rows, generator=draw)
+    if kind == "forecast":
+        return torch.randn(rows, 3, 2, generator=draw)
     if kind == "multilabel":
         return (torch.rand(rows, 4, generator=draw) < 0.5).float()
     return torch.randint(0, 2 if kind == "binary" else 4, (rows,), generator=draw)
@@ -34,7 +38,7 @@ def targets(kind: TargetKind, rows: int) -> Tensor:
 
 def perfect(kind: TargetKind, target: Tensor) -> Tensor:
     """Return raw predictions that say ``target`` with near certainty."""
-    if kind == "number":
+    if kind in ("number", "forecast"):
         return target.clone()
     if kind == "multiclass":
         return SURE * torch.nn.functional.one_hot(target, 4).float()

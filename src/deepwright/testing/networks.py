@@ -30,6 +30,7 @@ from deepwright.families import (
     SeriesFacts,
     SoundFacts,
     TokensFacts,
+    WindowFacts,
     Wire,
 )
 
@@ -56,6 +57,8 @@ def facts_of(wire: Wire) -> list[Facts]:
             Facts("gaps", series=SeriesFacts(3, 24, (0.0, 5.0, -1.0), (1.0, 2.0, 0.5), missing=True)),
             Facts("curve", series=SeriesFacts(1, 16, (0.0,), (1.0,))),
         ]
+    if wire == "window":
+        return [Facts("rows", window=WindowFacts(2, 25, 4)), Facts("column", window=WindowFacts(1, 16))]
     if wire == "sound":
         return [Facts("sound", sound=SoundFacts(8000, 800, 16, 64, 32, -5.0, 3.0))]
     if wire == "image":
@@ -96,6 +99,11 @@ def arrays_of(facts: Facts, rows: int, seed: int = 0) -> dict[str, Tensor]:
         for row, value in enumerate((torch.nan, -1e6, 1e6)[:rows]):
             series[row] = value
         arrays |= {"series": series, "lengths": _lengths(facts.series.length, rows, draw)}
+    if facts.window is not None:
+        window = torch.randn(rows, facts.window.length, facts.window.channels, generator=draw)
+        for row, value in enumerate((0.0, -100.0, 100.0)[:rows]):
+            window[row] = value
+        arrays["window"] = window
     if facts.sound is not None:
         sound = torch.randint(-32768, 32768, (rows, facts.sound.length), dtype=torch.int16, generator=draw)
         arrays |= {"sound": sound, "lengths": _lengths(facts.sound.length, rows, draw)}
