@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("files",),
     ("text", "layout", "remote", "folders"),
     ("delimited", "encoding", "expressions", "kinds", "words", "tagging", "ctc", "answers", "retrieval", "forecasts", "windows"),
-    ("textscores",),
+    ("textscores", "decoding"),
     ("derive", "clean", "timeline"),
     ("split", "selection", "negatives"),
     ("metrics",),

@@ -84,6 +84,7 @@ from deepwright.fusions.cross import Cross as Cross
 from deepwright.heads.binary import Binary as BinaryHead
 from deepwright.heads.ctc import CTC as CTC
 from deepwright.heads.forecast import Forecast as ForecastHead
+from deepwright.heads.lstm_decoder import LSTMDecoder as LSTMDecoder
 from deepwright.heads.matching import Matching as Matching
 from deepwright.heads.multiclass import Multiclass as Multiclass
 from deepwright.heads.multilabel import Multilabel as Multilabel
@@ -91,6 +92,7 @@ from deepwright.heads.ordinal import Ordinal as OrdinalHead
 from deepwright.heads.pointers import Pointers as Pointers
 from deepwright.heads.regression import Regression as Regression
 from deepwright.heads.tagging import Tagging as Tagging
+from deepwright.heads.transformer_decoder import TransformerDecoder as TransformerDecoder
 from deepwright.layers.activation import Activation as Activation
 from deepwright.layers.avgpool2d import AvgPool2d as AvgPool2d
 from deepwright.layers.batchnorm import BatchNorm as BatchNorm
@@ -134,6 +136,7 @@ from deepwright.sources.images import Images as Images
 from deepwright.sources.json import Json as Json
 from deepwright.sources.ndjson import Ndjson as Ndjson
 from deepwright.sources.parquet import Parquet as Parquet
+from deepwright.sources.plain import Plain as Plain
 from deepwright.sources.sounds import Sounds as Sounds
 from deepwright.sources.sql import Sql as Sql
 from deepwright.sources.squad import Squad as Squad
@@ -217,6 +220,7 @@ __all__ = [
     "Json",
     "KL",
     "LSTM",
+    "LSTMDecoder",
     "Labels",
     "LayerNorm",
     "Lookahead",
@@ -243,6 +247,7 @@ __all__ = [
     "Parquet",
     "PatchTST",
     "Pinball",
+    "Plain",
     "Plateau",
     "Pointers",
     "Pretrained",
@@ -279,6 +284,7 @@ __all__ = [
     "TimeWarp",
     "TrainingError",
     "Transformer",
+    "TransformerDecoder",
     "Ts",
     "TwoTowers",
     "UsageError",

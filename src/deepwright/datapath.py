@@ -16,10 +16,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.clean import CleanState, apply_values, fit_clean
+from deepwright.decoding import likelihoods
 from deepwright.derive import derive, needed_columns
 from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
-from deepwright.families import COUNTED, SEQUENCES, Dtype, Facts, Feature, State, TargetFacts
+from deepwright.families import COUNTED, SEQUENCES, Dtype, Facts, Feature, State, Step, TargetFacts, Writer
 from deepwright.media import DTYPES
 from deepwright.recipe import Recipe
 from deepwright.spans import is_spans
@@ -123,6 +124,9 @@ class DataPath:
         for group, names in self.groups().items():
             parts = [self.recipe.inputs[n].encode(table.frame[n], self.inputs[n]) for n in names]
             arrays |= {f"{group}.{key}": array for key, array in (_merged(parts) if group == TABULAR else parts[0]).items()}
+        if not self.recipe.inputs:
+            begun = {name: feature.target(table.frame[name], self.outputs[name]) for name, feature in self.recipe.outputs.items()}
+            arrays |= {f"{name}.prompt": np.maximum(ids, 0) for name, ids in begun.items()}
         return arrays
 
     def unseen(self, table: Table) -> list[Note]:
@@ -142,10 +146,32 @@ class DataPath:
         """Encode the outputs of prepared rows as :meth:`Feature.target` does."""
         return {name: feature.target(table.frame[name], self.outputs[name]) for name, feature in self.recipe.outputs.items()}
 
-    def decided(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the values of each output for what left the graph: what is a search, is searched."""
-        found = {}
+    def written(self, targets: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Return the arrays ``OUTPUT.written`` of texts that are known, whose likelihood is told."""
+        outputs = self.recipe.outputs
+        return {f"{name}.written": np.maximum(targets[name], 0) for name in outputs if isinstance(outputs[name].head, Writer)}
+
+    def decided(
+        self,
+        outputs: Mapping[str, NDArray[Any]],
+        arrays: Mapping[str, NDArray[Any]] | None = None,
+        steps: Mapping[str, Step] | None = None,
+        rows: NDArray[np.int64] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Return the values of each output for what left the graph: what is a search, is searched.
+
+        Args:
+            outputs: What left the graph.
+            arrays: What went into it; needed where texts are written.
+            steps: The graph that each text is written with; without it only their likelihood is told, if they are known.
+            rows: The number of each row (B,).
+        """
+        found: dict[str, NDArray[Any]] = {}
         for name, feature in self.recipe.outputs.items():
+            if isinstance(feature.head, Writer):
+                step = None if steps is None else steps[name]
+                found |= _texts(name, feature.head, outputs[name], arrays or {}, step, rows)
+                continue
             extras = {key: outputs[f"{name}.{key}"] for key in feature.head.extras} if feature.head is not None else {}
             found[name] = outputs[name] if feature.head is None else feature.head.search(outputs[name], extras)
         return found
@@ -212,6 +238,29 @@ class DataPath:
         return cls(recipe, clean, read(recipe.inputs, states["inputs"]), read(recipe.outputs, states["outputs"]))
 
 
+def _texts(
+    name: str,
+    head: Writer,
+    given: NDArray[Any],
+    arrays: Mapping[str, NDArray[Any]],
+    step: Step | None,
+    rows: NDArray[np.int64] | None,
+) -> dict[str, NDArray[Any]]:
+    """Return the texts that are written (B, T), and the likelihood of those that are known (B, 2).
+
+    Of a text that is known and was made of nothing that was read, only the likelihood is told.
+    """
+    if step is None:
+        return {name: np.zeros((len(given), 0), np.int64), f"{name}.{LIKELIHOOD}": given}
+    found: dict[str, NDArray[Any]] = {name: np.zeros((len(given), 0), np.int64)}
+    written, prompt = arrays.get(f"{name}.written"), arrays.get(f"{name}.prompt")
+    if written is not None:
+        found[f"{name}.{LIKELIHOOD}"] = likelihoods(step, given, written)
+    if written is None or prompt is None:
+        found[name] = head.write(step, given, prompt, np.arange(len(given)) if rows is None else rows)
+    return found
+
+
 def _each(column: pl.Series) -> pl.Series:
     """Return the labels of a column, those of lists one after the other."""
     return column.filter(column.list.len() > 0).explode() if isinstance(column.dtype, pl.List) else column
@@ -253,7 +302,7 @@ def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
 def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
     """Return how many rows a network may get at once: ``most``, or fewer if they are long sequences or large pictures."""
     # Of a sound's samples, some hundred are a frame, which becomes several maps.
-    share = {"tokens": 1, "series": 1, "sound": 32, "window": 1}
+    share = {"tokens": 1, "series": 1, "sound": 32, "window": 1, "written": 1, "prompt": 1}
     counts: list[int] = [
         array.shape[1] * (array.shape[2] if kind == "window" else 1) // share[kind]
         for key, array in arrays.items()
@@ -312,7 +361,8 @@ def missing_targets(table: Table, names: Iterable[str]) -> tuple[Table, NDArray[
 
 def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) -> Table:
     """Clean, derive and cast the columns that a recipe declares; see :meth:`DataPath.prepare`."""
-    features = {**recipe.inputs, **(recipe.outputs if outputs else {})}
+    # Without inputs, texts are continued: what is there of them is where they begin.
+    features = {**recipe.inputs, **(recipe.outputs if outputs or not recipe.inputs else {})}
     derived = recipe.data.derive
     wanted = [name for name in {*_read_columns(features), *needed_columns(derived)} if name not in derived]
     table = _with_columns(recipe, table, sorted(wanted), outputs=outputs)
@@ -458,10 +508,10 @@ def _with_columns(recipe: Recipe, table: Table, wanted: list[str], *, outputs: b
             for name in lost
         )
     notes = [] if outputs else _unused(recipe, table, wanted)
-    fill = [name for name in absent if name not in recipe.outputs]
+    fill = [name for name in absent if name not in recipe.outputs or not recipe.inputs]
     if not fill:
         return table.with_frame(table.frame, *notes)
-    if len(fill) == len([n for n in wanted if n not in recipe.outputs]):
+    if recipe.inputs and len(fill) == len([n for n in wanted if n not in recipe.outputs]):
         raise DataError(
             "E107",
             "none of the model's input columns is there",

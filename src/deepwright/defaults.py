@@ -28,6 +28,16 @@ NOT_INPUTS = {
 
 TOKENS = {"type": "text", "letters": True, "lower": False}
 """What tokens that are labelled usually are."""
+READ = {
+    "type": "transformer",
+    "embedding": 256,
+    "width": 256,
+    "depth": 3,
+    "layer_dropout": 0.1,
+    "embedding_dropout": 0.1,
+    "dropout": 0.0,
+}
+"""The usual encoder of a text that another one is made of."""
 FEW_ROWS = 1000
 """Fewer rows than these all train where :func:`resolve_split` lets them."""
 MANY_PICTURES = 20_000
@@ -44,6 +54,7 @@ HEADS: dict[TargetKind, str] = {
     "match": "matching",
     "answer": "pointers",
     "forecast": "forecast",
+    "text": "transformer_decoder",
 }
 """The usual head of each kind of output."""
 
@@ -103,7 +114,7 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
             inputs[name], whys[name] = Feature.parse(kind.usual or kind.type), kind.why
             if kind.note:
                 notes.append(Note("inferred", f"{name} is taken for a {kind.type}: {kind.note}"))
-    if not inputs:
+    if not inputs and not all(feature.type_name() == "text" for feature in recipe.outputs.values()):
         first = next((note.column for note in notes if note.column), "COLUMN")
         raise RecipeError(
             "E106",
@@ -300,13 +311,13 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     """
     pictures = [name for name, feature in recipe.inputs.items() if feature.dtype == "image"]
     tagged = any(kind in ("labels", "answer") for kind in kinds.values())
-    heard = any(kind == "text" for kind in kinds.values())
+    written = any(kind == "text" for kind in kinds.values())
     frozen = {name for name, rate in recipe.training.rates.items() if rate.frozen == "always"}
     many = rows >= MANY_PICTURES
-    # What is read place by place, and what is heard, need encoders with states.
-    usual_of = {"words": "lstm"} if tagged else {"sound": "crnn"} if heard else {}
+    # What is read place by place, written, or heard, needs encoders with states.
+    usual_of: dict[str, Any] = {"words": "lstm"} if tagged else {"sound": "crnn", "words": READ} if written else {}
     inputs = {
-        name: _encoded(feature, usual_of.get(feature.dtype, ""), tagged=tagged, frozen=name in frozen, many=many)
+        name: _encoded(feature, usual_of.get(feature.dtype), tagged=tagged, frozen=name in frozen, many=many)
         for name, feature in recipe.inputs.items()
     }
     inputs = _shared(inputs)
@@ -341,6 +352,7 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     learnt = [name for name, feature in inputs.items() if feature.encoder is not None and feature.encoder.learnt]
     sounds = any(feature.dtype == "sound" for feature in inputs.values())
     usual = _of_pictures(rows) if pictures else _of_sounds(rows) if sounds else _of_windows(rows) if windows else _of_others(rows)
+    usual = _of_written(rows) if "text" in kinds.values() and not (pictures or sounds) else usual
     usual = _of_linear(usual) if linear else _of_learnt(usual, rows) if learnt else usual
     training = _training(recipe.training, rows, usual, learnt)
     if linear:
@@ -374,8 +386,8 @@ def _outputs_shared(inputs: Mapping[str, Feature], outputs: Mapping[str, Feature
 
 
 def _written(features: Mapping[str, Feature], *, written: bool) -> dict[str, Feature]:
-    """Keep the case and the letters of texts, unless declared otherwise, where a text is an output."""
-    kept = {"lower": False, "form": "NFC"}
+    """Keep the case, letters and blanks of texts, unless declared otherwise, where a text is an output."""
+    kept = {"lower": False, "form": "NFC", "blanks": True}
     return {
         name: feature.model_copy(update={key: value for key, value in kept.items() if getattr(feature, key) is None})
         if written and feature.type_name() == "text"
@@ -409,17 +421,24 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
 
 
 def _encoded(
-    feature: Feature, usual_encoder: str = "", *, tagged: bool = False, frozen: bool = False, many: bool = False
+    feature: Feature, reader: str | dict[str, Any] | None = None, *, tagged: bool = False, frozen: bool = False, many: bool = False
 ) -> Feature:
     """Give an input the encoder of its own and the augmentations that it usually has, if any.
 
-    What a frozen encoder gives is computed once, if its inputs stay as they are. ``many`` rows can teach a larger network.
+    What a frozen encoder gives is computed once, if its inputs stay as they are.
+
+    Args:
+        feature: The input.
+        reader: The usual encoder of texts, where an output is made of all of their places.
+        tagged: Whether labels of a text's places are an output.
+        frozen: Whether the encoder never learns.
+        many: Whether there are rows enough to teach a larger network.
     """
     update: dict[str, Any] = {}
     if tagged and feature.dtype == "words":
         update["keep"] = "start"  # the labels of what is cut are those of the end
     if feature.encoder is None and feature.usual_encoder:
-        encoder = usual_encoder or feature.usual_encoder
+        encoder = reader or feature.usual_encoder
         update["encoder"] = Encoder.parse({"type": "cnn", "width": 64} if encoder == "cnn" and many else encoder)
     if getattr(feature, "augment", ()) is None:
         usual = () if frozen else AUGMENTATIONS.get(feature.dtype, ())
@@ -521,6 +540,13 @@ def _of_others(rows: int) -> _Usual:
     adamw = {"type": "adamw", "lr": 2e-3, "weight_decay": 3e-4}
     batch = 256 if rows >= 5_000 else 64 if rows >= 500 else 16
     return _Usual(batch, 20 if rows >= 20_000 else 40 if rows >= 5_000 else 100, adamw, {"type": "cosine", "warmup": 0.05}, 12)
+
+
+def _of_written(rows: int) -> _Usual:
+    """Return how texts are learnt that are written: some thousand steps at least, with a warm-up (arXiv 1706.03762)."""
+    adam = {"type": "adam", "lr": 1e-3, "betas": [0.9, 0.98]}
+    batch = 128 if rows >= 5_000 else 32
+    return _Usual(batch, 20 if rows >= 20_000 else 40 if rows >= 5_000 else 80, adam, {"type": "cosine", "warmup": 0.08}, 8)
 
 
 def _of_learnt(usual: _Usual, rows: int) -> _Usual:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import Field
 from pydantic_core import PydanticCustomError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepwright.blocks.averaging import Averager
-    from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, ReaderModule
+    from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, ReaderModule, WriterModule
     from deepwright.blocks.logs import LogWriter
     from deepwright.scan import Scan
     from deepwright.spans import Places
@@ -43,8 +43,9 @@ picture's or sound's bytes or its path), List(String), List(Float64) or List(Lis
 String, or List(String) where the tokens of a text are given; ``labels`` may be spans of characters, too, and an ``answer`` is a
 text with its start; ``numbers`` is Array(Float64) of several columns side by side."""
 
-SEQUENCES = ("tokens", "grams", "letters", "series", "sound")
-"""The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end."""
+SEQUENCES = ("tokens", "grams", "letters", "series", "sound", "written", "prompt")
+"""The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end.
+``OUTPUT.written`` are the ids of a text that is known, ``OUTPUT.prompt`` of one that is to be continued, 0 behind their end."""
 
 TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text", "match", "answer", "forecast"]
 """What an output is; it decides the head, the loss, the metrics and the pictures of the report. ``labels`` are one a token, a
@@ -463,6 +464,8 @@ class Head(Part):
     """Whether it reads the states of a second input, too, see :attr:`Feature.asks`."""
     extras: ClassVar[tuple[str, ...]] = ()
     """What else leaves the graph for :meth:`search`, as ``OUTPUT.NAME``."""
+    monitor: ClassVar[str] = ""
+    """The metric that training watches unless the recipe says otherwise; empty: the first of the output's kind."""
 
     def build(self, facts: TargetFacts, loss: Loss | None) -> HeadModule:
         """Build the module; see :class:`deepwright.blocks.contract.HeadModule`."""
@@ -482,6 +485,58 @@ class Head(Part):
         """Return the output's values for what left the graph: as they are, unless decoding is a search. Free of torch."""
         del extras
         return outputs
+
+
+class Writer(Head):
+    """A head that writes a text token by token: the graph gives what was read, and a second graph is asked for each next token.
+
+    The module is a :class:`deepwright.blocks.contract.WriterModule`.
+    """
+
+    reads: ClassVar[Shape] = "sequence"
+
+    def build_writer(self, facts: TargetFacts, width: int | None, shared: torch.nn.Embedding | None) -> WriterModule:
+        """Build the module.
+
+        Args:
+            facts: The output's facts.
+            width: The width of the states that are read; nothing if there is no input, and texts go on from their own beginning.
+            shared: The embedding of the input that has the same tokens (``same_as``), if its weights can be those of the output.
+        """
+        raise NotImplementedError
+
+    def write(self, step: Step, memory: NDArray[Any], prompt: NDArray[Any] | None, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the texts that are found, (B, T) ids, the prompt's included, -1 behind their end. Free of torch.
+
+        Args:
+            step: What is asked for each next token.
+            memory: (B, T, M) what was read, NaN behind a row's end.
+            prompt: (B, P) ids of what the texts begin with, 0 behind their end.
+            rows: The number of each row (B,), which random choices depend on.
+        """
+        raise NotImplementedError
+
+
+class Step(Protocol):
+    """The graph that a text is written with, token by token.
+
+    Args:
+        memory: (B, T, M) what was read, NaN behind a row's end.
+        state: (B, L, C) what was written; at first one line of NaN.
+        tokens: (B, U) the ids that are read next; 0 begins a text.
+
+    Returns:
+        log p of each token behind each of those (B, U, V), and the state with them.
+    """
+
+    state_width: int
+    """C."""
+
+    def __call__(
+        self, memory: NDArray[np.float32], state: NDArray[np.float32], tokens: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Ask."""
+        ...
 
 
 class State(Spec):

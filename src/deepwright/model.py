@@ -14,15 +14,23 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, Raw, ReaderModule, SequenceEncoderModule
-from deepwright.blocks.heads import ForecastHead
+from deepwright.blocks.contract import (
+    EncoderModule,
+    FusionModule,
+    HeadModule,
+    Raw,
+    ReaderModule,
+    SequenceEncoderModule,
+    WriterModule,
+)
+from deepwright.blocks.heads import ForecastHead, expect_no_loss
 from deepwright.blocks.members import output_layer
 from deepwright.blocks.targets import weight
 from deepwright.blocks.views import Views, ViewsName
 from deepwright.blocks.windows import ForecastLayer, Path
 from deepwright.datapath import TABULAR, DataPath
 from deepwright.errors import Problem, RecipeError
-from deepwright.families import Encoder, Facts, Feature
+from deepwright.families import Encoder, Facts, Feature, Writer
 from deepwright.recipe import Recipe
 
 VECTOR = "vector"
@@ -34,6 +42,7 @@ class Encoded:
     """What the encoders make of a batch.
 
     Args:
+        arrays: The batch; what is known of texts that are written is told to their heads.
         vectors: The vector of each group of inputs, (B, D) or (B, K, D).
         states: The states (B, T, D) and the mask (B, T) of the groups that outputs of sequences are made of.
         fused: The vector of all of them.
@@ -42,6 +51,7 @@ class Encoded:
         ahead: The states (B, H, D) of what is known ahead of each row that is foretold.
     """
 
+    arrays: Mapping[str, Tensor]
     vectors: dict[str, Tensor] = field(default_factory=dict)
     states: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     fused: Tensor | None = None
@@ -90,14 +100,19 @@ class Model(nn.Module):
         self._encoder = [list(self.encoders).index(encoder) for encoder in encoders.values()]
         self.fusion = fusion
         self.heads = nn.ModuleList(heads.values())
-        self.members = max(encoder.members for encoder in encoders.values())
-        width = fusion.width if fusion is not None else next(iter(encoders.values())).width
+        self.members = max((encoder.members for encoder in encoders.values()), default=1)
+        width = fusion.width if fusion is not None else next((encoder.width for encoder in encoders.values()), 0)
         self.reads, self.asks = dict(reads or {}), dict(asks or {})
         self.pairs = dict(pairs or {})
         self.crossed = crossed
         self.foretells = any(isinstance(head, ForecastHead) for head in heads.values())
+        self.writers = tuple(name for name, head in heads.items() if isinstance(head, WriterModule))
+        self._vectors = any(name not in self.reads and name not in self.writers for name in heads)
+        self._fuses = not self.foretells and any(name not in {*self.reads, *self.writers, *self.pairs} for name in heads)
         self.layers = nn.ModuleList(
-            _forecast_layer(encoders, head)
+            nn.Identity()  # what writes has all that it needs
+            if name in self.writers
+            else _forecast_layer(encoders, head)
             if isinstance(head, ForecastHead)
             else _pair_layer([encoders[group].width for group in self.pairs[name]], head.size)
             if name in self.pairs
@@ -122,6 +137,10 @@ class Model(nn.Module):
         tops = zip(self.outputs, self.layers, self.heads, strict=True)
         return found | {name: nn.Sequential(layer, head) for name, layer, head in tops}
 
+    def writer(self, name: str) -> WriterModule:
+        """Return the module that an output which is a text is written with."""
+        return cast(WriterModule, self.heads[self.outputs.index(name)])
+
     def grouped(self, *, once: bool = False) -> Iterator[tuple[str, EncoderModule]]:
         """Yield every group of inputs and its encoder; ``once``: an encoder that several share only with the first of them."""
         for place, (group, index) in enumerate(zip(self.groups, self._encoder, strict=True)):
@@ -129,15 +148,12 @@ class Model(nn.Module):
                 yield group, cast(EncoderModule, self.encoders[index])
 
     def forward(self, arrays: Mapping[str, Tensor]) -> dict[str, Raw]:
-        """Return each output's raw prediction, (B, O) or (B, K, O).
-
-        Of a sequence (B, T, O) and its mask (B, T); of a pair its two vectors (B, D).
-        """
+        """Return each output's raw prediction, (B, O) or (B, K, O); of others see :data:`blocks.contract.Raw`."""
         return self.raw(self.encoded(arrays))
 
     def encoded(self, arrays: Mapping[str, Tensor]) -> Encoded:
         """Return what the encoders make of a batch, and the fusion of that."""
-        found = Encoded()
+        found = Encoded(arrays)
         for group, encoder in self.grouped():
             prefix = f"{group}."
             if prefix + VECTOR in arrays:
@@ -152,9 +168,9 @@ class Model(nn.Module):
                 continue
             if group in (*self.reads.values(), *self.asks.values(), *self.crossed):
                 found.states[group] = cast(SequenceEncoderModule, encoder).states(own)
-            if len(self.reads) < len(self.outputs) and (group not in self.crossed or self.pairs):
+            if self._vectors and (group not in self.crossed or self.pairs):
                 found.vectors[group] = encoder(own)
-        if len(self.reads) + len(self.pairs) < len(self.outputs) and not self.foretells:
+        if self._fuses:
             given = [found.states[group] if group in self.crossed else found.vectors[group] for group in self.groups]
             found.fused = found.vectors[self.groups[0]] if self.fusion is None else self.fusion(given)
         found.same = {name: self._same(self.reads[name], asked, arrays, found.states) for name, asked in self.asks.items()}
@@ -166,7 +182,9 @@ class Model(nn.Module):
             return {name: layer(encoded.told, encoded.ahead) for name, layer in zip(self.outputs, self.layers, strict=True)}
         raw: dict[str, Raw] = {}
         for (name, head), layer in zip(self._heads(), self.layers, strict=True):
-            if name in self.pairs:
+            if isinstance(head, WriterModule):
+                raw[name] = _written(head, encoded.states.get(self.reads.get(name, "")), encoded.arrays, name)
+            elif name in self.pairs:
                 raw[name] = self._pair(name, layer, encoded)
             elif name in self.reads:
                 values, mask = encoded.states[self.reads[name]]
@@ -264,6 +282,9 @@ class Model(nn.Module):
         predictions = {}
         for name, head in self._heads():
             given = raw[name]
+            if isinstance(head, WriterModule):
+                predictions[name] = head.outputs(given)
+                continue
             if isinstance(given, tuple):
                 predictions[name] = head.outputs(given)
                 predictions |= {f"{name}.{key}": value for key, value in head.extras().items()}
@@ -323,6 +344,12 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
         if name in asks:
             one, other = (cast(SequenceEncoderModule, encoders[group]).states_width for group in (reads[name], asks[name]))
             heads[name] = feature.head.build_reader(target, one, other)
+        elif isinstance(feature.head, Writer):
+            expect_no_loss(feature.head, target, feature.loss)
+            read = reads.get(name)
+            width = cast(SequenceEncoderModule, encoders[read]).states_width if read is not None else None
+            vectors = _embedding(encoders[read]) if read is not None and feature.same_as == read else None
+            heads[name] = feature.head.build_writer(target, width, vectors)
         else:
             heads[name] = feature.head.build(target, feature.loss)
     weights = {name: feature.weight for name, feature in recipe.outputs.items()}
@@ -386,7 +413,7 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
     """
     found, problems = {}, []
     for name, feature in recipe.outputs.items():
-        if feature.head is None or feature.head.reads != "sequence":
+        if feature.head is None or feature.head.reads != "sequence" or (isinstance(feature.head, Writer) and not recipe.inputs):
             continue
         able = [
             group for group in facts if group != TABULAR and "sequence" in getattr(recipe.inputs[group].encoder, "produces", ())
@@ -426,6 +453,25 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
 def _read_width(head: HeadModule, encoder: EncoderModule) -> int:
     """Return the width of what the output layer of a sequence reads."""
     return head.states_width if isinstance(head, ReaderModule) else cast(SequenceEncoderModule, encoder).states_width
+
+
+def _embedding(encoder: EncoderModule) -> nn.Embedding | None:
+    """Return the embedding of an encoder of tokens."""
+    found = getattr(getattr(encoder, "entrance", None), "embedding", None)
+    return found if isinstance(found, nn.Embedding) else None
+
+
+def _written(head: WriterModule, states: tuple[Tensor, Tensor] | None, arrays: Mapping[str, Tensor], name: str) -> Raw:
+    """Return the raw prediction of a text that is known, or the memory that one is written from."""
+    written = arrays.get(f"{name}.written")
+    if written is not None:
+        values, mask = states if states is not None else (None, None)
+        raw: tuple[Tensor, Tensor] = head(values, mask, written)
+        return raw
+    if states is not None:
+        return head.remember(*states)
+    # Nothing was read: a memory of no place, for each row that is to be continued.
+    return torch.full_like(arrays[f"{name}.prompt"][:, :1, None], torch.nan, dtype=torch.float32)
 
 
 def _columns(recipe: Recipe, group: str) -> list[str]:

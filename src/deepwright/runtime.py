@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +16,11 @@ from deepwright.bundle import Bundle
 from deepwright.datapath import Arrays, DataPath, joined, lengths, rows_at_once, tidied, trimmed
 from deepwright.derive import needed_columns
 from deepwright.errors import BundleError, DataError, UsageError, nearest
-from deepwright.families import EMBEDDING
+from deepwright.families import COUNTED, EMBEDDING, Step, Writer
 from deepwright.media import DTYPES
 from deepwright.origins import Reach, foretells, latest, step_of, windowed
 from deepwright.progress import Event, Listener, silent
+from deepwright.recipe import Recipe
 from deepwright.table import Table
 from deepwright.timeline import following
 
@@ -34,6 +35,10 @@ BLOCK = 16 * CHUNK
 class Backend(Protocol):
     """What computes outputs from encoded arrays."""
 
+    @property
+    def steps(self) -> Mapping[str, Step]:
+        """The graph that each output which is a text is written with."""
+
     def run(self, arrays: Arrays) -> Outputs:
         """Return values (B,) or probabilities (B, classes) by output."""
 
@@ -45,9 +50,12 @@ class OnnxBackend:
         path: The ``.onnx`` file.
         threads: Threads within an operator; by default all cores.
         vectors: Whether the vectors of the inputs are returned instead of the predictions; ``None``: both.
+        writers: The outputs that are texts; the graph of the first's steps lies beside as ``model.step0.onnx``, and so on.
     """
 
-    def __init__(self, path: Path, threads: int | None = None, *, vectors: bool | None = False) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, *, vectors: bool | None = False, writers: Sequence[str] = ()
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # Threads that wait by spinning take the cores from whatever else runs, and were measured to be slower then.
@@ -57,10 +65,43 @@ class OnnxBackend:
         # Bytes, not a path: the session then neither keeps the file open (Windows) nor minds where it lies.
         self.session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         self.names = [output.name for output in self.session.get_outputs() if vectors in (None, output.name.startswith(EMBEDDING))]
+        self.wanted = {given.name for given in self.session.get_inputs()}
+        self.steps: dict[str, Step] = {name: OnnxStep(step_path(path, place), options) for place, name in enumerate(writers)}
 
     def run(self, arrays: Arrays) -> Outputs:
         """Return values (B,) or probabilities (B, classes) by output."""
-        return dict(zip(self.names, self.session.run(self.names, arrays), strict=True))
+        given = {name: array for name, array in arrays.items() if name in self.wanted}
+        return dict(zip(self.names, self.session.run(self.names, given), strict=True))
+
+
+def step_path(path: Path, place: int) -> Path:
+    """Return where the graph of a text's steps lies, beside the graph at ``path``."""
+    return path.with_name(f"{path.stem}.step{place}.onnx")
+
+
+class OnnxStep:
+    """The graph of a text's steps; see :class:`deepwright.families.Step`.
+
+    Args:
+        path: The ``.onnx`` file.
+        options: Of the session.
+    """
+
+    def __init__(self, path: Path, options: onnxruntime.SessionOptions) -> None:
+        self.session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        shapes = {given.name: given.shape for given in self.session.get_inputs()}
+        self.wanted = set(shapes)
+        self.state_width = int(shapes["state"][2])
+        self.grows = self.session.get_outputs()[1].name == "lines"
+
+    def __call__(
+        self, memory: NDArray[np.float32], state: NDArray[np.float32], tokens: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return log p of the next tokens (B, U, V), and the state with these."""
+        given = {"memory": memory, "state": state, "tokens": tokens}
+        given = {name: np.ascontiguousarray(array) for name, array in given.items() if name in self.wanted}
+        log_p, lines = self.session.run(None, given)
+        return log_p, np.concatenate([state, lines], 1) if self.grows else lines
 
 
 class Predictor:
@@ -84,11 +125,21 @@ class Predictor:
             )
         self.bundle = bundle
         self.data = DataPath.load(bundle.recipe, bundle.states)
-        self.backend: Backend = backend or OnnxBackend(bundle.file("model.onnx"))
+        self.backend: Backend = backend or OnnxBackend(bundle.file("model.onnx"), writers=writers_of(bundle.recipe))
 
-    def outputs(self, ready: Table, listener: Listener = silent) -> Outputs:
-        """Return what leaves the graph for prepared rows."""
-        return run_in_chunks(self.backend, ready, self.data.encode, self.data, listener)
+    def outputs(self, ready: Table, listener: Listener = silent, *, judged: bool = False) -> Outputs:
+        """Return the outputs of prepared rows.
+
+        Args:
+            ready: The rows.
+            listener: Hears how far it is.
+            judged: Whether texts that are known are judged: their likelihood is told, too.
+        """
+
+        def encode(part: Table) -> Arrays:
+            return self.data.encode(part) | (self.data.written(self.data.targets(part)) if judged else {})
+
+        return run_in_chunks(self.backend, ready, encode, self.data, listener)
 
     def predict(self, table: Table, listener: Listener = silent) -> pl.DataFrame:
         """Predict from raw rows: for each output its value, and the probability of each class.
@@ -178,6 +229,11 @@ def _asked(data: DataPath, names: Sequence[str], of: str | None, compared: Seque
     )
 
 
+def writers_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the outputs of a resolved recipe that are texts written token by token."""
+    return tuple(name for name, feature in recipe.outputs.items() if isinstance(feature.head, Writer))
+
+
 def run_in_chunks(
     backend: Backend,
     ready: Table,
@@ -205,7 +261,7 @@ def run_in_chunks(
             if len(ready) > CHUNK:
                 listener(Event("predict", f"{first + done:,} of {len(ready):,} rows", (first + done) / len(ready)))
 
-        for name, values in run_rows(backend, data, arrays, len(part), tell, decided).items():
+        for name, values in run_rows(backend, data, arrays, len(part), tell, decided, first).items():
             collected.setdefault(name, []).append(values)
     return {name: joined(parts) for name, parts in collected.items()}
 
@@ -217,6 +273,7 @@ def run_rows(
     rows: int,
     tell: Callable[[int], None] = lambda done: None,
     decided: Callable[[Outputs], Outputs] | None = None,
+    first: int = 0,
 ) -> Outputs:
     """Run the graph on encoded rows, in chunks that fit into memory, and return the outputs' values in the rows' order.
 
@@ -227,13 +284,15 @@ def run_rows(
         rows: How many they are.
         tell: Hears how many are done.
         decided: From what leaves the graph to what is returned; by default to the values of ``data``'s outputs.
+        first: The number of the first row.
     """
-    decided = decided or data.decided
     collected: dict[str, list[NDArray[np.float32]]] = {}
     done, places = 0, []
     for chosen, chunk in _chunks(arrays, rows):
         places.append(chosen)
-        for name, values in decided(backend.run(chunk)).items():
+        left = backend.run(chunk)
+        values_of = data.decided(left, chunk, backend.steps, first + chosen) if decided is None else decided(left)
+        for name, values in values_of.items():
             collected.setdefault(name, []).append(values)
         done += len(chosen)
         tell(done)
@@ -261,5 +320,8 @@ def _chunks(arrays: Arrays, rows: int) -> Iterator[tuple[NDArray[np.int64], Arra
 
 
 def _empty(data: DataPath, name: str) -> NDArray[np.float32]:
-    classes = len(data.target_facts()[name].classes)
+    facts = data.target_facts()[name]
+    if facts.kind in COUNTED:
+        return np.zeros((0, 0), np.float32)
+    classes = len(facts.classes)
     return np.zeros((0, classes) if classes else (0,), np.float32)

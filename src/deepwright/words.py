@@ -59,9 +59,11 @@ def split_words(texts: pl.Series) -> pl.Series:
     return texts.str.extract_all(_WORDS).list.eval(pl.element().str.slice(0, _LONGEST_TOKEN))
 
 
-def split_characters(texts: pl.Series) -> pl.Series:
-    """Return the characters of each text, List(String); runs of blanks are one blank."""
-    return texts.str.replace_all(r"\s+", " ").str.strip_chars().str.split("").list.eval(pl.element().filter(pl.element() != ""))
+def split_characters(texts: pl.Series, *, blanks: bool = False) -> pl.Series:
+    """Return the characters of each text, List(String); runs of blanks and line ends are one blank unless they are to stay."""
+    if not blanks:
+        texts = texts.str.replace_all(r"\s+", " ").str.strip_chars()
+    return texts.str.split("").list.eval(pl.element().filter(pl.element() != ""))
 
 
 def places(texts: pl.Series, *, characters: bool, lower: bool, form: Form = "NFKC") -> Places:

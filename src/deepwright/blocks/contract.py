@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 Raw = Tensor | tuple[Tensor, Tensor]
-"""What a head predicts from before any link function: (B, O), of a sequence (B, T, O) and its mask (B, T), of a pair two (B, D)."""
+"""What a head predicts from before any link function: (B, O); of a sequence (B, T, O) and its mask (B, T); of a pair two (B, D);
+of a text that is known the scores of all next tokens (N, V) and those tokens (B, U), of one that is not the memory (B, T, M)."""
 
 RowLoss = Callable[[Any, Tensor], Tensor]
 """``loss(raw, target) -> (B,)``: one loss a row."""
@@ -98,4 +99,25 @@ class ReaderModule(HeadModule):
             asked: Those of the other, (B, J, E) and (B, J).
             same: Which tokens of the two are known to be the same, (B, T, J); none where their vocabularies differ.
         """
+        raise NotImplementedError
+
+
+class WriterModule(HeadModule):
+    """A head's network that writes a text: what is read and what is written so far tell the next token.
+
+    ``forward(states, mask, written)`` returns the raw prediction of known texts, from which ``loss`` and ``outputs`` follow. See
+    :mod:`deepwright.blocks.writing` for memories and states.
+    """
+
+    grows: bool
+    """Whether a state has a line for each token; else its one line is replaced at each step."""
+    state_width: int
+    """C, the width of a state's line."""
+
+    def remember(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return the memory (B, T, M) of states (B, T, D) with a mask (B, T)."""
+        raise NotImplementedError
+
+    def step(self, memory: Tensor, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log p of the tokens behind each of ``tokens`` (B, U), (B, U, V), and the state's further lines."""
         raise NotImplementedError

@@ -9,6 +9,32 @@ from torch.nn import functional as F
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.sequencing import PositionName
 
+SHORT = 64 * 64
+"""Pairs of places up to which attention is trained faster by plain products on a CPU.
+
+Measured there, forward and backward, 4 heads of 64: 256 rows of 16 places take 140 ms by the fused kernel and 13 ms by plain
+products in fp32, 81 and 14 ms in bf16; 64 rows of 64 places 22 and 24 ms, 49 and 13 ms; beyond, the fused kernel wins in fp32.
+"""
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, dropout: float = 0.0) -> Tensor:
+    """Return softmax(query · key / √D) · value, (B, heads, U, D).
+
+    Args:
+        query: (B, heads, U, D).
+        key: (B, heads, T, D).
+        value: (B, heads, T, D).
+        allowed: Which keys a query may see, bool, broadcast to (B, heads, U, T); a query sees one at least.
+        dropout: The fraction of the weights that is dropped.
+    """
+    if query.device.type != "cpu" or not query.requires_grad or query.shape[2] * key.shape[2] > SHORT:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, dropout_p=dropout)
+    score = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    if allowed is not None:
+        score = score.masked_fill(~allowed, torch.finfo(score.dtype).min)
+    weights = torch.softmax(score, -1).to(value.dtype)
+    return (F.dropout(weights, dropout) if dropout else weights) @ value
+
 
 def rotated(x: Tensor, place: Tensor) -> Tensor:
     """Turn pairs of values by angles that grow with the place (RoFormer, arXiv 2104.09864, equation 34).
@@ -52,7 +78,7 @@ class MaskedAttention(nn.Module):
         allowed = mask[:, None, None, :] | (place[:, None] == place)
         if self.causal:
             allowed = allowed & (place[:, None] >= place)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, dropout_p=self.dropout if self.training else 0.0)
+        mixed = attended(q, k, v, allowed, self.dropout if self.training else 0.0)
         projected: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return projected
 

@@ -81,9 +81,16 @@ def assemble(
     model = build_model(recipe, data)
     start_model(model, recipe)
     model.to(device)
-    rows = open_rows(train.arrays, train.targets, train.weights, device, train.stored)
+    if model.writers and train.stored is not None:
+        raise RecipeError(
+            "E241",
+            "texts are written from rows in memory only",
+            where=f"outputs.{model.writers[0]}",
+            fix="data: {stream: false}, on fewer rows",
+        )
+    rows = open_rows(_read(data, train), train.targets, train.weights, device, train.stored)
     _say_complete(model, rows)
-    held = Rows(validation.arrays, validation.targets, validation.weights, device)
+    held = Rows(_read(data, validation), validation.targets, validation.weights, device)
     if train.stored is None:
         _encode_ahead(recipe, model, (rows, held))
     sampler = open_sampler(rows, training.batch or len(rows), training.seed, train.draw)
@@ -108,11 +115,11 @@ def assemble(
         parts=min(training.accumulate or 1, _rows_each(sampler.size, world)),
         world=world,
     )
-    if model.reads and world.size > 1:
+    if (model.reads or model.writers) and world.size > 1:
         raise RecipeError(
             "E106",
             "outputs of sequences train in one process only",
-            where="outputs." + next(iter(model.reads)),
+            where="outputs." + next(iter((*model.reads, *model.writers))),
             got=f"{world.size} processes",
         )
     average = training.average.build() if training.average is not None else None
@@ -122,6 +129,12 @@ def assemble(
             recompute(model.parts()[group])
     task = Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None, decided=data.decided)
     return task, rates
+
+
+def _read(data: DataPath, side: Encoded) -> Arrays:
+    """Return the inputs of rows, and of outputs that are texts what is written of them, which tells the next token."""
+    arrays = {name: array for name, array in side.arrays.items() if not name.endswith(".prompt")}
+    return arrays | data.written(side.targets)
 
 
 def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:

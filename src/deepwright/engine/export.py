@@ -6,9 +6,10 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepwright.datapath import Arrays, lengths, trimmed
+from deepwright.engine.torch_backend import TorchStep
 from deepwright.errors import ExportError, need
-from deepwright.families import EMBEDDING, SEQUENCES, Facts
+from deepwright.families import EMBEDDING, SEQUENCES, Facts, Step
 from deepwright.model import Model
-from deepwright.runtime import OnnxBackend
+from deepwright.runtime import OnnxBackend, step_path
 
 TOLERANCE = 1e-4
 """The largest difference that passes: absolute for probabilities, in units of ``1 + |value| / scale`` for values."""
@@ -80,11 +82,60 @@ def export(model: Model, arrays: Arrays, path: Path) -> None:
     need("onnxscript", extra="train")
     names = tuple(arrays)
     graph = _Graph(model, names).cpu().eval()
+    model.requires_grad_(requires_grad=False)  # as it predicts: attention is trained in another way than it is exported
     example = tuple(torch.from_numpy(np.require(array, requirements=["C", "W"])) for array in _example(arrays).values())
     with torch.inference_mode():
         outputs = list(results(graph.model, dict(zip(names, example, strict=True))))
     batch = torch.export.Dim("batch", min=1)
     places = {name: {1: torch.export.Dim(f"places{i}", min=1)} for i, name in enumerate(names) if _is_sequence(name)}
+    _write(graph, example, path, names, outputs, {"tensors": tuple({0: batch} | places.get(name, {}) for name in names)})
+    for place, name in enumerate(model.writers):
+        _export_step(graph.model, name, example, names, step_path(path, place))
+
+
+class _StepGraph(nn.Module):
+    """The step of a text, with the weights that it shares with an input's encoder."""
+
+    def __init__(self, model: Model, name: str) -> None:
+        super().__init__()
+        self.model = model
+        self.name = name
+
+    def forward(self, memory: Tensor, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.writer(self.name).step(memory, state, tokens)
+
+
+def _export_step(model: Model, name: str, arrays: Sequence[Tensor], names: Sequence[str], path: Path) -> None:
+    """Write the graph of a text's steps; the sizes of the batch, of what was read, was written, and comes next are free.
+
+    Its outputs are ``log_p``, and ``lines`` that are added to the state or the ``state`` itself.
+    """
+    writer = model.writer(name)
+    with torch.inference_mode():
+        memory = model.predict(model(dict(zip(names, arrays, strict=True))))[name].clone()
+    if memory.shape[1] > 1:
+        memory = nn.functional.pad(memory, (0, 0, 0, 3), value=torch.nan)
+    rows = len(memory)
+    state = torch.full((rows, 3 if writer.grows else 1, writer.state_width), torch.nan)
+    tokens = torch.ones((rows, 4), dtype=torch.int64)
+    batch, read, written, more = (torch.export.Dim(each, min=1) for each in ("rows", "read", "written", "more"))
+    shapes = {
+        "memory": {0: batch, 1: read} if memory.shape[1] > 1 else {0: batch},
+        "state": {0: batch, 1: written} if writer.grows else {0: batch},
+        "tokens": {0: batch, 1: more},
+    }
+    outputs = ["log_p", "lines" if writer.grows else "next_state"]
+    _write(_StepGraph(model, name).eval(), (memory, state, tokens), path, tuple(shapes), outputs, shapes)
+
+
+def _write(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    names: Sequence[str],
+    outputs: Sequence[str],
+    shapes: dict[str, Any],
+) -> None:
     try:
         with _quiet():
             torch.onnx.export(
@@ -93,8 +144,8 @@ def export(model: Model, arrays: Arrays, path: Path) -> None:
                 path,
                 dynamo=True,
                 input_names=list(names),
-                output_names=outputs,
-                dynamic_shapes={"tensors": tuple({0: batch} | places.get(name, {}) for name in names)},
+                output_names=list(outputs),
+                dynamic_shapes=shapes,
                 external_data=False,
                 verbose=False,
             )
@@ -153,7 +204,7 @@ def compare(model: Model, path: Path, arrays: Arrays, facts: Mapping[str, Facts]
     count = len(next(iter(edges.values())))
     rows = {name: np.concatenate([edges[name], array[: max(BATCHES) * 4]]) for name, array in arrays.items()}
     total = len(next(iter(rows.values())))
-    backend = OnnxBackend(path, vectors=None)
+    backend = OnnxBackend(path, vectors=None, writers=model.writers)
     model.eval()
     worst, seen = 0.0, set()
     for size in BATCHES:
@@ -169,6 +220,8 @@ def compare(model: Model, path: Path, arrays: Arrays, facts: Mapping[str, Facts]
                 runs.append(backend.run({name: np.ascontiguousarray(array) for name, array in whole.items()}))
             for name, value in theirs.items():
                 worst = max(worst, *(_difference(_cut(run[name], value), value.numpy(), scales.get(name, 1.0)) for run in runs))
+            for name in model.writers:
+                worst = max(worst, _step_difference(backend.steps[name], TorchStep(model.writer(name)), theirs[name].numpy()))
     if not worst <= TOLERANCE:
         raise ExportError(
             "E501",
@@ -178,6 +231,21 @@ def compare(model: Model, path: Path, arrays: Arrays, facts: Mapping[str, Facts]
             fix="the bundle is written without a graph and predicts with PyTorch only; please report this",
         )
     return Parity(worst, BATCHES, total, count, len(seen))
+
+
+def _step_difference(ours: Step, theirs: Step, memory: NDArray[np.float32]) -> float:
+    """Return how far the steps of a text are apart: a few tokens at once, then one, and another, each with its own state."""
+    rng = np.random.default_rng(len(memory))
+    states = [np.full((len(memory), 1, theirs.state_width), np.nan, np.float32) for _ in range(2)]
+    worst, size = 0.0, 0
+    for count in (1 + len(memory) % 4, 1, 1):
+        size = size or theirs(memory, states[1], np.zeros((len(memory), 1), np.int64))[0].shape[2]
+        tokens = rng.integers(0, size, (len(memory), count))
+        (found, states[0]), (wanted, states[1]) = (
+            step(memory, state, tokens) for step, state in zip((ours, theirs), states, strict=True)
+        )
+        worst = max(worst, _difference(found, wanted, 1.0), _difference(states[0], states[1], 1.0))
+    return worst
 
 
 def _cut(ours: NDArray[np.float32], theirs: Tensor) -> NDArray[np.float32]:
@@ -199,7 +267,11 @@ def edge_rows(arrays: Arrays, facts: Mapping[str, Facts]) -> Arrays:
     rng = np.random.default_rng(0)
     for name, array in arrays.items():
         group, _, kind = name.rpartition(".")
-        known, shape, zeros = facts[group], array.shape[1:], np.zeros(array.shape[1:], array.dtype)
+        shape, zeros = array.shape[1:], np.zeros(array.shape[1:], array.dtype)
+        if kind == "prompt":
+            rows[name] = np.zeros((6, *shape), array.dtype)
+            continue
+        known = facts[group]
         if kind == "numbers":
             low = np.array([n.edges[0] if n.edges else -3.0 for n in known.numbers], np.float32)
             high = np.array([n.edges[-1] if n.edges else 3.0 for n in known.numbers], np.float32)

@@ -29,6 +29,7 @@ from deepwright.engine.sharded import Whole, distribute, fit_optimizer
 from deepwright.errors import Problem
 from deepwright.families import RunFacts
 from deepwright.model import Model, build_model
+from deepwright.parts import Part
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Training
 
@@ -273,9 +274,10 @@ def _explain(task: Task, data: DataPath, step: int, lr: float) -> Problem:
 
 def _announce_model(model: Model, recipe: Recipe, listener: Listener) -> None:
     count = sum(p.numel() for p in model.parameters())
-    encoders = sorted(
-        {part.type_name() for part in (recipe.tabular, *(f.encoder for f in recipe.inputs.values())) if part is not None}
-    )
+    parts: list[Part | None] = [recipe.tabular, *(f.encoder for f in recipe.inputs.values())]
+    if not recipe.inputs:  # what a text goes on with is all of the network
+        parts = [f.head for f in recipe.outputs.values()]
+    encoders = sorted({part.type_name() for part in parts if part is not None})
     members = f", {model.members} members" if model.members > 1 else ""
     size = f"{count / 1e6:.2f} M" if count >= 10_000 else f"{count:,}"
     listener(

@@ -68,6 +68,9 @@ class Text(Feature):
     form: words.Form | None = None
     """Unicode's form (UAX #15): ``NFKC`` makes full-width letters and ligatures plain ones, ``NFC`` does not; by default NFKC,
     unless a text is an output of the recipe."""
+    blanks: bool | None = None
+    """Characters: whether runs of blanks and line ends stay as they are; by default each is one blank, unless a text is an output
+    of the recipe."""
     max_size: int = Field(50_000, ge=1)
     """The most tokens that are known; the most frequent stay. Subwords: the size of the vocabulary, 8,000 being usual."""
     min_count: int = Field(2, ge=1)
@@ -144,7 +147,7 @@ class Text(Feature):
         if column.dtype == pl.List(pl.String):
             return words.normalized_tokens(column, lower=lower, form=self.form or "NFKC")
         texts = self._plain(column, lower=lower)
-        return words.split_characters(texts) if self.tokens == "char" else words.split_words(texts)
+        return words.split_characters(texts, blanks=self.blanks is True) if self.tokens == "char" else words.split_words(texts)
 
     def _written(self, column: pl.Series) -> pl.Series:
         """Return the same tokens in the case that they are written in; a character may become several in lower case, a word not."""

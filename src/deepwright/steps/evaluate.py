@@ -129,7 +129,7 @@ def _judged(predictor: Predictor, table: Table, listener: Listener) -> Judged:
         raise DataError("E402", "no row has a known output", where=table.name, expected="at least one row")
     ready = data.prepare(table, outputs=True)
     _tell(ready.notes, listener)
-    outputs = predictor.outputs(ready, listener)
+    outputs = predictor.outputs(ready, listener, judged=True)
     reports = judged(data, outputs, data.targets(ready), {}, ready.frame)
     return len(table), reports, worst_rows(ready.frame, reports, data.decode(outputs, ready.frame))
 

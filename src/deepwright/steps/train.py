@@ -199,7 +199,9 @@ def _scorer(prepared: Prepared) -> tuple[Recipe, Any]:
     data, validation = prepared.data, prepared.validation
     facts = data.target_facts()
     first = next(iter(facts))
-    monitor = prepared.recipe.training.monitor or metrics.default_metric(facts[first].kind)
+    head = prepared.recipe.outputs[first].head
+    usual = (head.monitor if head is not None else "") or metrics.default_metric(facts[first].kind)
+    monitor = prepared.recipe.training.monitor or usual
     if monitor not in metrics.metric_names(facts[first].kind):
         raise RecipeError(
             "E103",
@@ -230,7 +232,7 @@ def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str
     from safetensors.torch import save_file
 
     from deepwright.engine.torch_backend import TorchBackend
-    from deepwright.runtime import OnnxBackend
+    from deepwright.runtime import OnnxBackend, writers_of
 
     recipe, data = fitted.recipe, prepared.data
     recipe.save(scratch / "recipe.yaml", defaults=True)
@@ -238,7 +240,7 @@ def _write(prepared: Prepared, fitted: Fitted, scratch: Path, manifest: dict[str
     save_file(_apart(fitted.model.state_dict()), scratch / "weights.safetensors")
     (scratch / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in fitted.history), encoding="utf-8")
     exported = _export(prepared, fitted.model, scratch, listener)
-    backend = OnnxBackend(scratch / "model.onnx") if exported["graph"] else TorchBackend(fitted.model)
+    backend = OnnxBackend(scratch / "model.onnx", writers=writers_of(recipe)) if exported["graph"] else TorchBackend(fitted.model)
     part, name = _judged(prepared)
     outputs, reports = _evaluated(prepared, backend, part)
     stage = name.partition(" ")[0] if prepared.test is None else "test"
@@ -334,7 +336,7 @@ def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener)
 
 def _evaluated(prepared: Prepared, backend: Backend, part: Part) -> tuple[Outputs, Reports]:
     """Return the outputs of encoded rows, and each output's report."""
-    outputs = run_rows(backend, prepared.data, part.arrays, len(part))
+    outputs = run_rows(backend, prepared.data, part.arrays | prepared.data.written(part.targets), len(part))
     return outputs, judged(prepared.data, outputs, part.targets, part.arrays, part.table.frame)
 
 

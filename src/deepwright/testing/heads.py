@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from deepwright.blocks.contract import HeadModule
+from deepwright.blocks.contract import HeadModule, WriterModule
+from deepwright.blocks.writing import shifted
+from deepwright.decoding import likelihoods
 from deepwright.errors import RecipeError
-from deepwright.families import Head, Loss, TargetFacts
+from deepwright.families import Head, Loss, Step, TargetFacts, Writer
 from deepwright.testing.losses import perfect, target_facts, targets
 from deepwright.testing.networks import check_onnx, expect_equal
 
@@ -117,7 +121,7 @@ def check_export(part: Head) -> None:
 
 def check_sequence(part: Head) -> None:
     """Of a head that reads a sequence: the search finds what the loss calls perfect; what is behind the end does not count."""
-    for kind in part.kinds if part.reads == "sequence" else ():
+    for kind in part.kinds if part.reads == "sequence" and not isinstance(part, Writer) else ():
         module = part.build(target_facts(kind), None)
         lengths = torch.tensor([5, 0, 3, 1])
         mask = torch.arange(5) < lengths[:, None]
@@ -192,6 +196,54 @@ def check_window(part: Head) -> None:
             expect_equal(torch.from_numpy(found), values, "what leaves the search")
 
 
+def check_writer(part: Head) -> None:
+    """Of a head that writes texts: all at once, and step by step, a text is as likely; what is behind an end does not count."""
+    if not isinstance(part, Writer):
+        return
+    facts = target_facts("text")
+    written = torch.tensor([[2, 3, 4], [5, 0, 0], [0, 0, 0], [3, 3, 0]])
+    mask = torch.arange(4) < torch.tensor([[4], [1], [0], [3]])
+    for width in (None, 6):
+        torch.manual_seed(0)
+        module = part.build_writer(facts, width, None).eval()
+        states = None if width is None else torch.randn(4, 4, width)
+        raw = module(states, mask, written)
+        loss = module.loss(raw, written)
+        assert loss.shape == (4,)
+        assert torch.isfinite(loss).all()
+        likely = module.outputs(raw)
+        assert likely[:, 1].tolist() == [4, 2, 1, 3], "tokens, the end included"
+        more = F.pad(written, (0, 2))
+        other = None if states is None else F.pad(states.masked_fill(~mask.unsqueeze(2), 7.0), (0, 0, 0, 2), value=3.0)
+        expect_equal(module.loss(module(other, F.pad(mask, (0, 2)), more), more), loss, "with something else behind the end")
+        memory = torch.full((4, 1, 1), torch.nan) if states is None else module.remember(states, mask)
+        step, given = _asked(module), memory.detach().numpy()
+        expect_equal(torch.from_numpy(likelihoods(step, given, written.numpy())).float(), likely, "asked for all at once")
+        state = np.full((4, 1, module.state_width), np.nan, np.float32)
+        sums = np.zeros(4)
+        read, after = (each.numpy() for each in shifted(written))
+        for place in range(read.shape[1]):
+            log_p, state = step(given, state, read[:, place : place + 1])
+            there = after[:, place] >= 0
+            sums[there] -= log_p[there, 0, after[there, place]]
+        expect_equal(torch.from_numpy(sums).float(), likely[:, 0], "asked step by step")
+        found = part.write(step, given, None, np.arange(4))
+        assert found.ndim == 2
+        assert ((found == -1) | ((found > 1) & (found < 6))).all(), "an unknown token or an end within a text"
+        alone = part.write(step, given[:1], None, np.arange(1))
+        assert (alone == found[:1, : alone.shape[1]]).all(), "a row's text depends on the others"
+        module.train()
+        torch.autograd.backward(module.loss(module(states, mask, written), written).sum())
+        asleep = [name for name, parameter in module.named_parameters() if parameter.grad is None]
+        assert not asleep, f"no gradient reaches {', '.join(asleep)}"
+
+
+def _asked(module: WriterModule) -> Step:
+    from deepwright.engine.torch_backend import TorchStep
+
+    return TorchStep(module)
+
+
 CHECKS: tuple[Callable[[Head], None], ...] = (
     check_outputs,
     check_agreement,
@@ -202,6 +254,7 @@ CHECKS: tuple[Callable[[Head], None], ...] = (
     check_sequence,
     check_pair,
     check_window,
+    check_writer,
 )
 """Every check of this suite."""
 

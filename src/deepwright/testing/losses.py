@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deepwright.blocks.contract import RowLoss
-from deepwright.families import ForecastFacts, Loss, TargetFacts, TargetKind
+from deepwright.families import ForecastFacts, Loss, TargetFacts, TargetKind, TokensFacts
 from deepwright.testing.networks import expect_equal
 
 SURE = 12.0
@@ -17,6 +17,8 @@ SURE = 12.0
 
 def target_facts(kind: TargetKind) -> TargetFacts:
     """Return tiny facts of an output of ``kind``."""
+    if kind == "text":
+        return TargetFacts("output", kind, tokens=TokensFacts(("<pad>", "<unk>", *"abcd"), 5))
     plain: dict[str, tuple[str, ...]] = {"number": (), "match": (), "forecast": (), "binary": ("no", "yes")}
     classes = plain.get(kind, ("a", "b", "c", "d"))
     counts = {"number": (), "match": (), "forecast": (), "binary": (75, 25)}.get(kind, (10, 20, 30, 40))
