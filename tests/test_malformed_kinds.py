@@ -356,6 +356,60 @@ refused("transfer", "a text", start("w.safetensors", b"no weights"), LEARN, "E",
 refused("transfer", "names of another network", start("w.npz", npz(foo=np.zeros((2, 2), np.float32))), LEARN, "E276", "foo")
 
 
+SMALL = "{type: transformer_decoder, width: 8, heads: 2, depth: 1, beam: 2, max_length: 6}"
+READER = "{type: transformer, width: 8, heads: 2, depth: 1, embedding: 8}"
+WRITE = (
+    f"data: t.csv\ninputs: {{text: {{type: text, encoder: {READER}}}}}\n"
+    f"outputs: {{y: {{type: text, head: {SMALL}}}}}\ntraining: {{epochs: 1}}\n"
+)
+CONTINUE = (
+    f"data: {{source: t.csv, columns: declared}}\noutputs: {{text: {{type: text, tokens: char, head: {SMALL}}}}}\n"
+    "training: {epochs: 1}\n"
+)
+
+
+def pairs(n=40, **odd):
+    """Return texts with the texts that are to be written; ``odd`` replaces those."""
+    rows = [f"{['ein', 'zwei', 'drei'][i % 3]} {i % 5}" for i in range(n)]
+    for at, text in odd.items():
+        rows[int(at[1:])] = text
+    return pl.DataFrame({"text": texts(n)["text"], "y": rows}, strict=False)
+
+
+def written(**odd):
+    return learnt(pairs(**odd), WRITE)
+
+
+def book(text):
+    return {"r.yaml": CONTINUE.replace("source: t.csv", "source: {type: plain, path: b.txt}"), "b.txt": text}
+
+
+def to_read(*rows):
+    return {"t.csv": "text,n\n" + "".join(f'"{row}",{i}\n' for i, row in enumerate(rows))}
+
+
+OUT, ON = "predict writer t.csv", "predict story t.csv"
+kind = "written texts"
+refused(kind, "no text to write at all", learnt(pairs(3, t0="", t1=None, t2=" "), WRITE), LEARN, "E231", "0 rows")
+refused(kind, "one text to write only", learnt("text,y\n" + "a,same\n" * 30, WRITE), LEARN, "E403", "y")
+repaired(kind, "empty and missing texts to write", written(t0="", t1=None, t2=" "), LEARN, rows=37)
+repaired(kind, "a token of 10 MB to write", written(t3="x" * 10_000_000), LEARN, rows=40)
+repaired(kind, "a hundred thousand words to write", written(t3="wort " * 100_000), LEARN, rows=40)
+repaired(kind, "signs, emoji and directions to write", written(t1="!?…", t2="🙂🙃", t4="\u200b\u202e"), LEARN, rows=40)
+lone = csv(pairs()).encode() + b"a,b \xed\xa0\x80\n"
+refused(kind, "a lone surrogate to write", learnt(lone, WRITE), LEARN, "E207", "t.csv")
+repaired(kind, "nothing to read", to_read("", "NA"), OUT, rows=2)
+repaired(kind, "a token of 10 MB to read", to_read("x" * 10_000_000), OUT, rows=1)
+refused(kind, "an encoder without states", learnt(pairs(), WRITE.replace(READER, "bag")), LEARN, "E108", "states")
+nobody = WRITE.replace("y: {type: text,", "y: {type: text, same_as: z,")
+refused(kind, "a vocabulary of nobody", learnt(pairs(), nobody), LEARN, "E107", "'z'")
+refused(kind, "a beginning that is too long", to_read("good " * 300, "bad"), ON, "E267", "rows 1")
+repaired(kind, "beginnings of several lengths, and none", to_read("a good", "", "NA", "x🙂"), ON, rows=4)
+repaired(kind, "no column of beginnings", {"t.csv": "n\n1\n2\n"}, ON, rows=2)
+refused(kind, "running text that is none", book(b"a\x01b"), LEARN, "E207", "b.txt")
+refused(kind, "an empty book", book(" \n\n"), LEARN, "E206", "b.txt")
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """Train a tiny model of each kind, once."""
@@ -369,6 +423,8 @@ def models(tmp_path_factory):
             "wave": listed(),
             "taste": rated(),
             "faq": {"t.csv": PAIRED, "r.yaml": MATCH},
+            "writer": learnt(pairs(), WRITE),
+            "story": learnt(texts(), CONTINUE),
         }.items():
             put(files)
             assert run(["train", "r.yaml", "-o", name, "-q"]) == 0
@@ -380,7 +436,7 @@ def models(tmp_path_factory):
 @pytest.mark.parametrize(("kind", "case"), CASES, ids=[f"{kind}: {case.name}" for kind, case in CASES])
 def test_malformed_of_each_kind(kind, case, models, capsys, monkeypatch):
     words = case.command.split()
-    for name in ("reader", "tagger", "wave", "taste", "faq"):
+    for name in ("reader", "tagger", "wave", "taste", "faq", "writer", "story"):
         if name in words:
             shutil.copytree(models / name, name)
     put(case.files)

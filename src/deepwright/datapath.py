@@ -146,6 +146,27 @@ class DataPath:
         """Encode the outputs of prepared rows as :meth:`Feature.target` does."""
         return {name: feature.target(table.frame[name], self.outputs[name]) for name, feature in self.recipe.outputs.items()}
 
+    def check_prompts(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Refuse texts to be continued that had to be cut, so that nothing of them would be lost in silence.
+
+        Raises:
+            DataError: E267, with the first ten rows.
+        """
+        for name, facts in self.target_facts().items():
+            prompt = arrays.get(f"{name}.prompt")
+            if prompt is None or facts.tokens is None or prompt.shape[1] < 2 * facts.tokens.length:
+                continue
+            long = np.flatnonzero(prompt[:, -1])
+            if len(long):
+                raise DataError(
+                    "E267",
+                    f"{len(long):,} texts are too long to be continued",
+                    where="rows " + ", ".join(map(str, (long[:10] + 1).tolist())),
+                    got=f"{prompt.shape[1]:,} tokens or more",
+                    expected=f"fewer than {2 * facts.tokens.length:,}, twice the length of the training texts",
+                    fix="give the end of these texts only",
+                )
+
     def written(self, targets: Mapping[str, NDArray[Any]]) -> Arrays:
         """Return the arrays ``OUTPUT.written`` of texts that are known, whose likelihood is told."""
         outputs = self.recipe.outputs

@@ -234,6 +234,7 @@ CODES: Mapping[str, str] = {
     "E264": "An output has more classes than `max_size` allows.",
     "E265": "Pictures cannot be read: the files are missing, damaged, or no pictures.",
     "E266": "Sounds cannot be read: the files are missing, damaged, empty, or no sounds.",
+    "E267": "A text that is to be continued is longer than the model takes.",
     "E270": "A .ts file of series is malformed, or uses a form that is not read.",
     "E271": "Places of a series differ in their number of channels.",
     "E275": "Users or items to recommend cannot be told: no column names them, or a column of the model is with both.",

@@ -137,7 +137,11 @@ class Predictor:
         """
 
         def encode(part: Table) -> Arrays:
-            return self.data.encode(part) | (self.data.written(self.data.targets(part)) if judged else {})
+            arrays = self.data.encode(part)
+            if judged:
+                return arrays | self.data.written(self.data.targets(part))
+            self.data.check_prompts(arrays)
+            return arrays
 
         return run_in_chunks(self.backend, ready, encode, self.data, listener)
 

@@ -255,7 +255,9 @@ def _worst(report: OutputReport, frame: pl.DataFrame | None) -> Markup:
     if frame is None or not frame.height:
         return Markup("")
     frame = frame.head(_EXAMPLES)
-    said = "The largest errors" if report.kind == "number" else "The most confident mistakes"
+    said = {"number": "The largest errors", "text": "The texts that are furthest from the true ones"}.get(
+        report.kind, "The most confident mistakes"
+    )
     intro = paragraph(f"{said}, worst first.", soft=True)
     shown = [name for name, dtype in frame.schema.items() if _is_picture(dtype) or _is_series(dtype)]
     if not shown:

@@ -46,7 +46,11 @@ class Plain(Source):
         text = data.decode()
         if found := re.search(r"[\x00-\x08\x0e-\x1f]", text):
             place = f"{path}: character {found.start() + 1:,}"
-            raise DataError("E207", "the file is no text: it holds control characters", where=place, got=repr(found.group()))
+            wrong, mend = (
+                "the file is no text: it holds control characters",
+                "give a file of plain text, in UTF-8 or with its encoding",
+            )
+            raise DataError("E207", wrong, where=place, got=repr(found.group()), fix=mend)
         if not text.strip():
             raise DataError("E206", "the file holds no text", where=path)
         if self.block is None:
