@@ -32,6 +32,7 @@ from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.crnn import CRNN as CRNN
 from deepwright.encoders.custom import Custom as Custom
 from deepwright.encoders.dlinear import DLinear as DLinear
+from deepwright.encoders.ensemble import Ensemble as Ensemble
 from deepwright.encoders.factorization_machine import FactorizationMachine as FactorizationMachine
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.gru import GRU as GRU
@@ -41,6 +42,7 @@ from deepwright.encoders.mlp import MLP as MLP
 from deepwright.encoders.nlinear import NLinear as NLinear
 from deepwright.encoders.patch_tst import PatchTST as PatchTST
 from deepwright.encoders.pretrained import Pretrained as Pretrained
+from deepwright.encoders.pretrained_text import PretrainedText as PretrainedText
 from deepwright.encoders.resnet import ResNet as ResNet
 from deepwright.encoders.rnn import RNN as RNN
 from deepwright.encoders.rocket import Rocket as Rocket
@@ -51,6 +53,7 @@ from deepwright.encoders.tabm import TabM as TabM
 from deepwright.encoders.tcn import TCN as TCN
 from deepwright.encoders.text_cnn import TextCNN as TextCNN
 from deepwright.encoders.transformer import Transformer as Transformer
+from deepwright.encoders.tree_lstm import TreeLSTM as TreeLSTM
 from deepwright.encoders.two_towers import TwoTowers as TwoTowers
 from deepwright.errors import BundleError as BundleError
 from deepwright.errors import DataError as DataError
@@ -196,6 +199,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "EMA",
+    "Ensemble",
     "Erase",
     "Excel",
     "Exponential",
@@ -251,6 +255,7 @@ __all__ = [
     "Plateau",
     "Pointers",
     "Pretrained",
+    "PretrainedText",
     "Problem",
     "RMSprop",
     "RNN",
@@ -285,6 +290,7 @@ __all__ = [
     "TrainingError",
     "Transformer",
     "TransformerDecoder",
+    "TreeLSTM",
     "Ts",
     "TwoTowers",
     "UsageError",

@@ -301,8 +301,8 @@ def lengths(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ids(arrays: Mapping[str, Any], group: str, array: Any, kind: str) -> Any:
-    """Return the ids (B, T) whose end is that of an array's sequences: letters end with their tokens."""
-    return arrays[f"{group}tokens"] if kind == "letters" else array
+    """Return the ids (B, T) whose end is that of an array's sequences: letters end with their tokens, trees with their merges."""
+    return arrays[f"{group}tokens"] if kind == "letters" else array[:, :, 0] if kind == "tree" else array
 
 
 def trimmed(arrays: Mapping[str, Any]) -> dict[str, Any]:

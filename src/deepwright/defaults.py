@@ -254,6 +254,8 @@ def _settled(recipe: Recipe) -> Recipe:
                 update["encoder"] = encoder = feature.encoder.settled(f"inputs.{name}.encoder")
                 if feature.dtype == "image" and getattr(feature, "height", 0) is None and getattr(feature, "width", 0) is None:
                     update |= dict(zip(("height", "width"), encoder.size, strict=True))
+                if encoder.tokenizer is not None and getattr(feature, "tokenizer", "") is None:
+                    update["tokenizer"] = encoder.tokenizer
             except DeepwrightError as error:
                 problems += error.problems
                 kind = type(error)

@@ -239,6 +239,8 @@ CODES: Mapping[str, str] = {
     "E271": "Places of a series differ in their number of channels.",
     "E275": "Users or items to recommend cannot be told: no column names them, or a column of the model is with both.",
     "E276": "Weights do not fit the network: names, shapes or values are wrong, or the file is not the one that the recipe knows.",
+    "E277": "A file of word vectors is malformed, not whole, or its vectors have another width than the recipe declares.",
+    "E278": "A text that should be a tree in brackets is none: its brackets do not match, or hold nothing.",
     "E280": "Predictions and targets do not fit each other: their shapes or class indices differ.",
     "E281": "A prediction is NaN or infinite, so that it cannot be evaluated.",
     "E286": "Vectors to compare do not fit each other: their widths or numbers differ, or values are missing.",

@@ -43,7 +43,7 @@ picture's or sound's bytes or its path), List(String), List(Float64) or List(Lis
 String, or List(String) where the tokens of a text are given; ``labels`` may be spans of characters, too, and an ``answer`` is a
 text with its start; ``numbers`` is Array(Float64) of several columns side by side."""
 
-SEQUENCES = ("tokens", "grams", "letters", "series", "sound", "written", "prompt")
+SEQUENCES = ("tokens", "grams", "letters", "tree", "series", "sound", "written", "prompt")
 """The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end.
 ``OUTPUT.written`` are the ids of a text that is known, ``OUTPUT.prompt`` of one that is to be continued, 0 behind their end."""
 
@@ -135,6 +135,8 @@ class TokensFacts:
         gram_idf: The same of each id of grams.
         letters: The number of ids of characters, 0 (padding) included, if ``letters`` (B, T, 16) ``uint8`` holds those of each
             token; 0: there are none.
+        tree: The height of the highest tree, if ``tree`` (B, T - 1, 3) ``int32`` holds one over each text's tokens, as
+            :mod:`deepwright.trees` tells; 0: there are none.
     """
 
     vocabulary: tuple[str, ...]
@@ -143,6 +145,7 @@ class TokensFacts:
     idf: tuple[float, ...] = ()
     gram_idf: tuple[float, ...] = ()
     letters: int = 0
+    tree: int = 0
 
     @property
     def size(self) -> int:
@@ -301,6 +304,21 @@ class TargetFacts:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """The training rows of one input, and the classes that they have.
+
+    Args:
+        arrays: The arrays of the wire.
+        classes: The class of each row in the first output of classes, -1 if unknown; nothing if there is no such output.
+        count: How many classes there are.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    classes: NDArray[Any] | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """All that a logger may know of a training.
 
@@ -412,7 +430,7 @@ class Encoder(Part):
         """
         return self
 
-    def start(self, module: EncoderModule, where: str) -> None:
+    def start(self, module: EncoderModule, where: str, examples: Examples | None = None) -> str | None:
         """Give a module that :meth:`build` made what training starts from; by default the weights that it was built with.
 
         Called once before training, and never for a bundle, whose weights follow.
@@ -420,6 +438,10 @@ class Encoder(Part):
         Args:
             module: The module.
             where: The recipe's path, for messages.
+            examples: The training rows.
+
+        Returns:
+            What there is to tell of it, if anything.
 
         Raises:
             DataError: Weights cannot be read, or do not fit.
@@ -429,6 +451,11 @@ class Encoder(Part):
     def size(self) -> tuple[int | None, int | None]:
         """The height and width of pictures that suit it, where the input declares none; ``None``: as the data are."""
         return None, None
+
+    @property
+    def tokenizer(self) -> str | None:
+        """The file that tells how the texts that it was trained with were split, if there is one."""
+        return None
 
     @property
     def learnt(self) -> bool:

@@ -30,7 +30,7 @@ from deepwright.blocks.views import Views, ViewsName
 from deepwright.blocks.windows import ForecastLayer, Path
 from deepwright.datapath import TABULAR, DataPath
 from deepwright.errors import Problem, RecipeError
-from deepwright.families import Encoder, Facts, Feature, Writer
+from deepwright.families import Encoder, Examples, Facts, Feature, Writer
 from deepwright.recipe import Recipe
 
 VECTOR = "vector"
@@ -479,18 +479,19 @@ def _columns(recipe: Recipe, group: str) -> list[str]:
     return [name for name, feature in recipe.inputs.items() if feature.encoder is None] if group == TABULAR else [group]
 
 
-def start_model(model: Model, recipe: Recipe) -> None:
-    """Give each encoder what training starts from; see :meth:`deepwright.families.Encoder.start`.
+def start_model(model: Model, recipe: Recipe, examples: Mapping[str, Examples]) -> list[str]:
+    """Give each encoder what training starts from, and return what there is to tell; see :meth:`deepwright.families.Encoder.start`.
 
     Raises:
         DataError: Weights cannot be read, or do not fit.
     """
-    parts = model.parts()
+    parts, told = model.parts(), []
     for group, _ in model.grouped(once=True):
         encoder = recipe.tabular if group == TABULAR else recipe.inputs[group].encoder
         if encoder is not None:
             where = "tabular" if group == TABULAR else f"inputs.{group}.encoder"
-            encoder.start(cast(EncoderModule, parts[group]), where)
+            told.append(encoder.start(cast(EncoderModule, parts[group]), where, examples.get(group)))
+    return [text for text in told if text]
 
 
 def _row_losses(head: HeadModule, raw: Raw, target: Tensor) -> Tensor:

@@ -12,13 +12,14 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from deepwright.errors import need
+from deepwright.errors import DataError, MissingExtra, need
 from deepwright.spans import Ints, Places
 
 Ids = NDArray[np.int32]
@@ -38,7 +39,7 @@ MOST_LETTERS = 254
 
 _SYLLABLES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}"
 _WORDS = rf"[{_SYLLABLES}]|[\p{{L}}\p{{M}}\p{{N}}_--[{_SYLLABLES}]]+(?:['’][\p{{L}}]+)?|[^\s\p{{L}}\p{{M}}\p{{N}}_]"
-_LONGEST = 100_000
+LONGEST = 100_000
 """Characters of one text that are read; what follows is cut, as what is beyond ``max_length`` tokens is."""
 _LONGEST_TOKEN = 64
 """A longer word is cut: it is a URL, a hash or a mistake, and would bloat the vocabulary."""
@@ -50,7 +51,7 @@ def normalized(texts: pl.Series, *, lower: bool, form: Form = "NFKC") -> pl.Seri
 
     NFKC is the compatibility form, whose ``Ａ`` is A and ``ﬁ`` is fi; NFC leaves them as they are.
     """
-    texts = texts.str.slice(0, _LONGEST).str.normalize(form)
+    texts = texts.str.slice(0, LONGEST).str.normalize(form)
     return texts.str.to_lowercase() if lower else texts
 
 
@@ -75,7 +76,7 @@ def places(texts: pl.Series, *, characters: bool, lower: bool, form: Form = "NFK
         lower: Whether they are brought to lower case.
         form: Unicode's form, as of :func:`normalized`.
     """
-    given = texts.fill_null("").str.slice(0, _LONGEST)
+    given = texts.fill_null("").str.slice(0, LONGEST)
     simple = normalized(given, lower=lower, form=form)
     sizes = simple.str.len_chars().to_numpy().astype(np.int64)
     first = np.cumsum(sizes) - sizes
@@ -182,6 +183,16 @@ def padded(flat: Ids, counts: NDArray[np.int64], length: int, keep: Keep = "star
     return rows
 
 
+def kept(pieces: pl.Series, length: int, keep: Keep) -> pl.Series:
+    """Return what :func:`padded` leaves of the tokens of each text, List(String)."""
+    head = {"start": length, "end": 0, "both": length - length // 2}[keep]
+    if not (pieces.list.len() > length).any():
+        return pieces
+    short = pl.col("x").list.len() <= length
+    cut = pl.concat_list(pl.col("x").list.head(head), pl.col("x").list.tail(length - head))
+    return pieces.alias("x").to_frame().select(pl.when(short).then(pl.col("x")).otherwise(cut)).to_series().alias(pieces.name)
+
+
 def letter_table(tokens: pl.Series, letters: Sequence[str]) -> NDArray[np.uint8]:
     """Return the ids of the first :data:`LETTERS` characters of tokens, (N, 16): 0 padding, 1 unknown, 2… known."""
     index = {letter: number for number, letter in enumerate(letters, len(SPECIAL))}
@@ -221,6 +232,89 @@ def document_frequencies(ids: Ids, size: int) -> NDArray[np.int64]:
     counts = np.bincount(rows[first], minlength=size)
     counts[PADDING] = 0
     return counts
+
+
+def subword_grams(pieces: pl.Series, shortest: int, longest: int, buckets: int) -> tuple[Ids, NDArray[np.int64]]:
+    """Return hashed runs of ``shortest`` to ``longest`` characters of each token, whose ends are characters of it, too.
+
+    They tell what a word is like that training did not see (fastText, arXiv 1607.04606).
+
+    Args:
+        pieces: The tokens of each text, List(String).
+        shortest: The shortest run.
+        longest: The longest run.
+        buckets: How many ids the runs are spread over, 1 to ``buckets``.
+
+    Returns:
+        The ids of all rows, one row behind the other, and how many each row has (B,).
+    """
+    distinct = pieces.explode().drop_nulls().unique(maintain_order=True)
+    index = pl.DataFrame({"token": distinct, "id": pl.Series(np.arange(len(distinct)), dtype=pl.Int32)})
+    tokens, counts = look_up(pieces, index)
+    runs, sizes = _runs_of(distinct, shortest, longest, buckets)
+    each = sizes[tokens]  # runs of every token of every row
+    starts = np.repeat((np.cumsum(sizes) - sizes)[tokens] - (np.cumsum(each) - each), each)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    return runs[starts + np.arange(len(starts))], np.bincount(rows, each, len(counts)).astype(np.int64)
+
+
+def _runs_of(tokens: pl.Series, shortest: int, longest: int, buckets: int) -> tuple[Ids, NDArray[np.int64]]:
+    """Return the hashed runs of characters of distinct tokens, one token behind the other, and how many each has."""
+    marked = ("<" + tokens + ">").to_list()
+    sizes = np.array([len(token) for token in marked], np.int64)
+    letters = np.zeros((len(marked), int(sizes.max(initial=0))), np.uint64)
+    flat = np.frombuffer("".join(marked).encode("utf-32-le", "surrogatepass"), np.uint32)
+    letters[np.arange(letters.shape[1]) < sizes[:, None]] = flat
+    code, found = letters + np.uint64(1 << 32), []
+    for size in range(1, longest + 1):
+        if size > 1:
+            code = _mixed(code[:, :-1] * _MIX + letters[:, size - 1 :])
+        if size >= shortest and code.shape[1]:
+            row, place = np.nonzero(np.arange(code.shape[1]) < (sizes - size + 1)[:, None])
+            found.append((row, code[row, place]))
+    rows = np.concatenate([row for row, _ in found] or [np.zeros(0, np.int64)])
+    codes = np.concatenate([codes for _, codes in found] or [np.zeros(0, np.uint64)])
+    order = np.argsort(rows, kind="stable")
+    return (codes[order] % np.uint64(buckets)).astype(np.int32) + 1, np.bincount(rows, minlength=len(marked))
+
+
+def beside(first: Ids, flat: Ids, counts: NDArray[np.int64], length: int) -> Ids:
+    """Return rows (B, ``length``) of the ids of ``first`` (B, N), 0 behind their end, and of a second list of ids each.
+
+    Args:
+        first: Ids that come first.
+        flat: The other ids of all rows, one row behind the other.
+        counts: How many each row has (B,).
+        length: Places of a row; what is beyond is cut.
+    """
+    known = (first != 0).sum(1)
+    rows = np.zeros((len(first), length), np.int32)
+    wide = min(length, first.shape[1])
+    rows[:, :wide] = first[:, :wide]
+    place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts - known, counts)
+    there = place < length
+    rows[np.repeat(np.arange(len(counts)), counts)[there], place[there]] = flat[there]
+    return rows
+
+
+def class_ratios(ids: Ids, classes: NDArray[Any], count: int, size: int) -> NDArray[np.float32]:
+    """Return the log-count ratios ln((p / |p|) / (q / |q|)) of every id in every class, (size, count), 0 where training has no id.
+
+    p counts the texts of the class that hold the id, one added, and q those of all other classes (Wang & Manning 2012,
+    "Baselines and Bigrams", equation 2 for counts that are 0 or 1).
+
+    Args:
+        ids: (B, T) ids, 0 behind their end.
+        classes: The class of each row (B,), -1 if unknown.
+        count: How many classes there are.
+        size: How many ids there are.
+    """
+    held = np.stack([document_frequencies(ids[classes == each], size) for each in range(count)], 1).astype(np.float64)
+    held[0] = 0
+    whole = held.sum(1, keepdims=True)
+    inside, outside = held + 1, whole - held + 1
+    ratios = np.log(inside / inside.sum(0)) - np.log(outside / outside.sum(0))
+    return np.where(whole > 0, ratios, 0.0).astype(np.float32)
 
 
 def idf_codes(frequencies: NDArray[np.int64], rows: int) -> str:
@@ -366,3 +460,56 @@ def joined_subwords(tokenizer: str, flat: Ids, counts: NDArray[np.int64]) -> lis
     ids = np.split(flat, np.cumsum(counts)[:-1])
     texts: list[str] = subwords(tokenizer).decode_batch([each.tolist() for each in ids], skip_special_tokens=False)
     return [text.replace(SPECIAL[UNKNOWN], UNREADABLE).removeprefix(" ") for text in texts]
+
+
+# Tokenizers that come ready ------------------------------------------------------------------------------------------------
+
+
+def read_tokenizer(path: str, where: str) -> tuple[str, tuple[str, ...]]:
+    """Return a ``tokenizer.json`` as it is, and the token of each of its ids.
+
+    Raises:
+        DataError: The file is missing (E200), or no tokenizer (E202).
+        MissingExtra: The library is not installed (E601).
+    """
+    place = Path(path).expanduser()
+    if not place.is_file():
+        raise DataError("E200", "no such file", where=where, expected="a tokenizer.json", fix="correct the path")
+    try:
+        text = place.read_text(encoding="utf-8")
+        table = _ready(text, 0).get_vocab(with_added_tokens=True)
+    except MissingExtra:
+        raise
+    except Exception as error:  # noqa: BLE001  the library raises nothing narrower
+        raise DataError("E202", "the tokenizer cannot be read", where=where, got=str(error)[:200], fix="save it again") from None
+    names = {number: token for token, number in table.items()}
+    return text, tuple(names.get(number, f"<{number}>") for number in range(max(names, default=0) + 1))
+
+
+@lru_cache(maxsize=16)
+def _ready(tokenizer: str, length: int) -> Any:
+    """Return a tokenizer that cuts texts at ``length`` tokens, those around them included; 0: nowhere."""
+    need("tokenizers", extra="text")
+    from tokenizers import Tokenizer
+
+    found = Tokenizer.from_str(tokenizer)
+    found.no_padding()
+    if length:
+        found.enable_truncation(length)
+    else:
+        found.no_truncation()
+    return found
+
+
+def split_ready(tokenizer: str, texts: Sequence[str], length: int) -> tuple[Ids, NDArray[np.int64]]:
+    """Return the ids of all texts, from 2 on, one behind the other, and how many each has (B,); an empty text has none.
+
+    Args:
+        tokenizer: The content of a ``tokenizer.json``.
+        texts: The texts.
+        length: The most tokens of a text; 0: any number.
+    """
+    cut = [text[:LONGEST] for text in texts]
+    ids = [each.ids if text.strip() else [] for each, text in zip(_ready(tokenizer, length).encode_batch(cut), cut, strict=True)]
+    counts = np.array([len(each) for each in ids], np.int64)
+    return np.fromiter((i for each in ids for i in each), np.int32, int(counts.sum())) + np.int32(len(SPECIAL)), counts

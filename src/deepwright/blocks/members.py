@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from deepwright.blocks.contract import EncoderModule
 from deepwright.blocks.initialization import ScalingStart, scaling_, uniform_
 
 
@@ -67,6 +70,33 @@ class BatchEnsembleLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map each member."""
         return torch.addcmul(self.bias, self.linear(self.before(x)), self.after.weight)
+
+
+class EnsembleEncoder(EncoderModule):
+    """Encoders of one input side by side, (B, K, D); what is narrower than the widest of them is filled up with zeros.
+
+    Args:
+        encoders: The encoders.
+    """
+
+    def __init__(self, encoders: Sequence[EncoderModule]) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+        self.width = max(encoder.width for encoder in encoders)
+        self.members = sum(encoder.members for encoder in encoders)
+
+    def each(self) -> Iterator[EncoderModule]:
+        """Yield the encoders."""
+        for encoder in self.encoders:
+            yield cast(EncoderModule, encoder)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Encode a batch by each of them."""
+        found = []
+        for encoder in self.each():
+            vector = F.pad(encoder(inputs), (0, self.width - encoder.width))
+            found.append(vector if vector.ndim == 3 else vector.unsqueeze(1))
+        return torch.cat(found, 1)
 
 
 def output_layer(width: int, size: int, members: int) -> nn.Module:

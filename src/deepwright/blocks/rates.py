@@ -120,6 +120,8 @@ def layers_of(part: nn.Module) -> list[tuple[nn.Module, ...]]:
     layers: list[tuple[nn.Module, ...]] = []
     beside: list[nn.Module] = []
     for child in part.children():
+        if isinstance(inside := unwrapped(child), nn.ModuleList):
+            child = inside  # such as the layers of a Transformer, which its encoder only wraps
         if isinstance(child, nn.Sequential | nn.ModuleList):
             layers += [tuple(beside), *((entry,) for entry in child)]
             beside = []

@@ -6,9 +6,12 @@ have no place at all: its vector is zero.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepwright.blocks.contract import SequenceEncoderModule
@@ -56,6 +59,7 @@ class TokenInput(SequenceInput):
 
     def __init__(self, facts: TokensFacts, width: int, dropout: float = 0.0, unknown: float = 0.0) -> None:
         super().__init__()
+        self.vocabulary = facts.vocabulary
         self.embedding = nn.Embedding(facts.size, width, padding_idx=0)
         with torch.no_grad():
             self.embedding.weight.mul_(0.1)  # of a standard deviation of 0.1, as word vectors have
@@ -63,6 +67,22 @@ class TokenInput(SequenceInput):
         self.dropout = Dropout(dropout)
         self.unknown = unknown
         self.width = width + (self.letters.width if self.letters is not None else 0)
+
+    def take(self, vectors: Mapping[str, NDArray[np.float32]], *, frozen: bool) -> None:
+        """Let embeddings start from vectors of words.
+
+        Args:
+            vectors: By word, of the width of the embeddings.
+            frozen: Whether they stay as they are, and other words' alone learn.
+        """
+        rows = [row for row, word in enumerate(self.vocabulary) if row and word in vectors]
+        if not rows:
+            return
+        with torch.no_grad():
+            self.embedding.weight[rows] = torch.from_numpy(np.stack([vectors[self.vocabulary[row]] for row in rows]))
+        if frozen:
+            learns = torch.ones(len(self.vocabulary), 1).index_fill(0, torch.tensor(rows), 0.0)
+            self.embedding.weight.register_hook(lambda gradient: gradient * learns.to(gradient.device))  # type: ignore[no-untyped-call]
 
     def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return (B, T, width) and the mask."""

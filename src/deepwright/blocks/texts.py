@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,6 +41,23 @@ class BagEncoder(EncoderModule):
         vector: Tensor = total / square.clamp_min(1e-6).sqrt()
         return vector
 
+    def tables(self) -> dict[str, WeightedTable]:
+        """Return the tables by the array whose ids they are for."""
+        return {"tokens": self.tokens} | ({} if self.grams is None else {"grams": self.grams})
+
+    def begin(self, table: WeightedTable, ratios: NDArray[np.float32]) -> None:
+        """Let the first values of a table's vectors be the ratios (size, classes), and the others small ones at random.
+
+        More classes than values are brought to their number by a random matrix, the same for all tables.
+        """
+        values = torch.from_numpy(ratios)
+        if values.shape[1] > self.width:
+            draw = torch.Generator().manual_seed(0)
+            values = values @ (torch.randn(values.shape[1], self.width, generator=draw) * values.shape[1] ** -0.5)
+        with torch.no_grad():
+            table.vectors.weight.mul_(0.1)
+            table.vectors.weight[:, : values.shape[1]] = 0.3 * values
+
     def _kept(self, ids: Tensor) -> Tensor:
         """Return ids (B, T) with some of them dropped in training."""
         if not self.training or not self.dropout:
@@ -57,6 +76,7 @@ class WeightedTable(nn.Module):
 
     def __init__(self, size: int, width: int, weights: Sequence[float] = ()) -> None:
         super().__init__()
+        self.size = size
         self.vectors = nn.Embedding(size, width, padding_idx=0)
         self.weights = nn.Embedding(size, 1, padding_idx=0)
         with torch.no_grad():

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field
 
-from deepwright.families import Encoder, Facts, Wire
+from deepwright.families import Encoder, Examples, Facts, Wire
+from deepwright.words import class_ratios
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule
@@ -24,6 +25,9 @@ class Bag(Encoder):
     """The width of the vectors of words."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """The fraction of words and runs dropped in training."""
+    naive_bayes: bool = True
+    """Whether vectors start from what naive Bayes knows of the classes of the first output that has classes: how much commoner a
+    word is in each of them (Wang & Manning 2012, "Baselines and Bigrams"). Otherwise, and for numbers, they start at random."""
 
     def build(self, facts: Facts) -> EncoderModule:
         """Build the network for the text of ``facts``.
@@ -35,6 +39,15 @@ class Bag(Encoder):
         from deepwright.blocks.texts import BagEncoder
 
         return BagEncoder(expect("bag", facts, facts.tokens, "text"), self.width, self.dropout)
+
+    def start(self, module: EncoderModule, where: str, examples: Examples | None = None) -> None:
+        """Let the vectors start from the log-count ratios of the classes."""
+        from deepwright.blocks.texts import BagEncoder
+
+        if not self.naive_bayes or not isinstance(module, BagEncoder) or examples is None or examples.classes is None:
+            return
+        for name, table in module.tables().items():
+            module.begin(table, class_ratios(examples.arrays[name], examples.classes, examples.count, table.size))
 
     @classmethod
     def example(cls) -> Self:

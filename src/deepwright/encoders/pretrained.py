@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from deepwright.blocks.adapting import LowRank, regular
 from deepwright.blocks.shapes import expect_image
 from deepwright.bundle import Bundle
 from deepwright.errors import BundleError, DataError, RecipeError, nearest
-from deepwright.families import Encoder, Facts, ImageFacts, Wire
+from deepwright.families import Encoder, Examples, Facts, ImageFacts, Wire
 from deepwright.mappings import read_mapping
 from deepwright.parts import Spec
 
@@ -55,22 +55,6 @@ class Expects(Spec):
             if values is not None and count is not None and len(values) != count:
                 raise ValueError(f"{name} has {len(values)} values, and order: {self.order} has {count} channels")
         return self
-
-
-class LowRank(Spec):
-    """Low-rank adaptation (LoRA, arXiv 2106.09685): the weights stay, and what is added to them is a product of thin matrices."""
-
-    rank: int = Field(8, ge=1)
-    """The rank of what is added to each weight."""
-    alpha: float = Field(16.0, gt=0)
-    """What is added is scaled by ``alpha / rank``."""
-    only: str = ""
-    """A regular expression of the names of the layers that learn; by default all linear layers and convolutions."""
-
-    @field_validator("only")
-    @classmethod
-    def _regular(cls, value: str) -> str:
-        return _pattern(value)
 
 
 class Pretrained(Encoder):
@@ -128,7 +112,7 @@ class Pretrained(Encoder):
     def _regular(cls, value: dict[str, str | None] | str) -> dict[str, str | None] | str:
         if isinstance(value, dict):
             for pattern, new in value.items():
-                _pattern(pattern, new)
+                regular(pattern, new)
         return value
 
     @model_validator(mode="after")
@@ -300,7 +284,7 @@ class Pretrained(Encoder):
             image.patches if same else (),
         )
 
-    def start(self, module: EncoderModule, where: str) -> None:
+    def start(self, module: EncoderModule, where: str, examples: Examples | None = None) -> None:
         """Load the weights, and add what learns by low rank.
 
         Raises:
@@ -463,24 +447,10 @@ def _rename_file(path: str, where: str) -> dict[str, str | None]:
         try:
             if not isinstance(new, str | None):
                 raise ValueError(f"{pattern!r} becomes {new!r}, which is no text and not null")
-            _pattern(pattern, new)
+            regular(pattern, new)
         except ValueError as error:
             raise RecipeError("E103", str(error), where=f"{where}: {path}") from None
     return found
-
-
-def _pattern(value: str, new: str | None = None) -> str:
-    """Return a regular expression that is one, and whose replacement fits it.
-
-    Raises:
-        ValueError: It is not.
-    """
-    try:
-        re.compile(value)
-        re.sub(value, new or "", "")  # looks at the groups that the replacement names
-    except (re.error, IndexError) as error:
-        raise ValueError(f"{value!r} is not a regular expression, or {new!r} not its replacement: {error}") from None
-    return value
 
 
 def _converted(values: tuple[float, ...], order: str | None) -> tuple[float, ...]:

@@ -6,29 +6,24 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field
 
-from deepwright.families import Encoder, Facts, Wire
+from deepwright.blocks.sequencing import EmbeddingEncoder
+from deepwright.families import Facts, Wire
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule
 
 
-class TextCNN(Encoder):
+class TextCNN(EmbeddingEncoder):
     """Convolutions over windows of words, and the maximum over the text (Kim 2014, arXiv 1408.5882); good for short texts."""
 
     accepts: ClassVar[tuple[Wire, ...]] = ("tokens",)
 
-    embedding: int = Field(128, ge=1)
-    """The width of a token's embedding."""
     channels: int = Field(100, ge=1)
     """Channels of each window."""
     windows: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field((3, 4, 5), min_length=1)
     """The sizes of the windows, in tokens."""
-    embedding_dropout: float = Field(0.3, ge=0, lt=1)
-    """The fraction of embeddings' values dropped in training."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """The fraction of the vector's values dropped in training."""
-    unknown: float = Field(0.05, ge=0, lt=1)
-    """The fraction of tokens that training replaces by the unknown one, so that it has a learnt meaning."""
 
     def build(self, facts: Facts) -> EncoderModule:
         """Build the network for the text of ``facts``.
@@ -36,10 +31,10 @@ class TextCNN(Encoder):
         Raises:
             RecipeError: The input is not a text (E108).
         """
-        from deepwright.blocks.sequences import SequencePipeline, SequencePool, sequence_input
+        from deepwright.blocks.sequences import SequencePipeline, SequencePool
         from deepwright.blocks.texts import WindowBody
 
-        entrance = sequence_input("text_cnn", facts, self.embedding, self.embedding_dropout, self.unknown)
+        entrance = self.entrance(facts)
         body = WindowBody(entrance.width, self.channels, self.windows)
         return SequencePipeline(entrance, body, SequencePool("max", body.width), body.width, self.dropout)
 

@@ -22,7 +22,7 @@ from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Score, Settings, Task
 from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
-from deepwright.families import Draw, Schedule
+from deepwright.families import Draw, Examples, Schedule
 from deepwright.machine import available_memory
 from deepwright.model import VECTOR, Model, build_model, start_model
 from deepwright.recipe import Recipe
@@ -30,6 +30,8 @@ from deepwright.store import Stored
 
 AHEAD = 64
 """Rows that an encoder whose result no step changes gets at once."""
+FIRST = 200_000
+"""Training rows that encoders may see before training starts."""
 SHARE = 0.25
 """The share of the available memory that such results may fill."""
 
@@ -79,7 +81,7 @@ def assemble(
     device = device_of(training.device)
     torch.manual_seed(training.seed)
     model = build_model(recipe, data)
-    start_model(model, recipe)
+    told = start_model(model, recipe, _examples(data, train))
     model.to(device)
     if model.writers and train.stored is not None:
         raise RecipeError(
@@ -127,7 +129,9 @@ def assemble(
     if training.gradient_checkpointing:
         for group, _ in model.grouped(once=True):
             recompute(model.parts()[group])
-    task = Task(model, feed, held, score, settings, model, average, rates if rates.freezes else None, decided=data.decided)
+    task = Task(
+        model, feed, held, score, settings, model, average, rates if rates.freezes else None, decided=data.decided, told=told
+    )
     return task, rates
 
 
@@ -135,6 +139,20 @@ def _read(data: DataPath, side: Encoded) -> Arrays:
     """Return the inputs of rows, and of outputs that are texts what is written of them, which tells the next token."""
     arrays = {name: array for name, array in side.arrays.items() if not name.endswith(".prompt")}
     return arrays | data.written(side.targets)
+
+
+def _examples(data: DataPath, train: Encoded) -> dict[str, Examples]:
+    """Return the training rows of each group of inputs, and their classes in the first output that has classes."""
+    facts = data.target_facts()
+    name = next((key for key, each in facts.items() if each.kind in ("binary", "multiclass", "ordinal")), None)
+    classes, count = (None, 0) if name is None else (train.targets[name][:FIRST], len(facts[name].classes))
+    first = {key: array[:FIRST] for key, array in train.arrays.items()}
+    return {
+        group: Examples(
+            {key.removeprefix(f"{group}."): array for key, array in first.items() if key.startswith(f"{group}.")}, classes, count
+        )
+        for group in data.groups()
+    }
 
 
 def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:

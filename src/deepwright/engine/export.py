@@ -22,6 +22,7 @@ from deepwright.errors import ExportError, need
 from deepwright.families import EMBEDDING, SEQUENCES, Facts, Step
 from deepwright.model import Model
 from deepwright.runtime import OnnxBackend, step_path
+from deepwright.trees import balanced_rows
 
 TOLERANCE = 1e-4
 """The largest difference that passes: absolute for probabilities, in units of ``1 + |value| / scale`` for values."""
@@ -285,6 +286,8 @@ def edge_rows(arrays: Arrays, facts: Mapping[str, Facts]) -> Arrays:
             short = np.where(np.arange(len(zeros)) < 1, 1, 0).astype(np.int32)
             noise = rng.integers(1, size, (2, *shape), np.int32)
             rows[name] = np.stack([zeros, short, zeros + 1, zeros + size - 1, *noise])
+        elif kind == "tree":
+            rows[name] = balanced_rows((rows[f"{group}.tokens"] != 0).sum(1), shape[0])
         elif kind == "letters":
             size = known.tokens.letters if known.tokens is not None else 2
             noise = rng.integers(0, size, (4, *shape)).astype(np.uint8)

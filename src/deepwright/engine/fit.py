@@ -105,6 +105,8 @@ def fit(
     model, average = task.model, task.average
     task.explain = partial(_explain, task, data)
     _announce_model(model, recipe, listener)
+    for text in task.told:
+        listener(Event("model", text))
     with ExitStack() as opened:
         # Whatever ends the run, the tune-up's threads are not left to what comes after it in this process.
         opened.callback(torch.set_num_threads, torch.get_num_threads())

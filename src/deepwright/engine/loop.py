@@ -111,6 +111,7 @@ class Task:
         world: The processes that train together.
         exchange: Sums the gradients, and the loss that it takes and returns, over them.
         decided: From what leaves the graph to the outputs' values.
+        told: What there is to tell of what the model starts from.
     """
 
     model: Model
@@ -125,6 +126,7 @@ class Task:
     world: World = ALONE
     exchange: Callable[[Tensor], Tensor] | None = None
     decided: Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]] = dict
+    told: Sequence[str] = ()
 
     @property
     def weights(self) -> dict[str, Tensor]:

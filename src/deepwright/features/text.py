@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from deepwright.encoding import no_values
 from deepwright.errors import RecipeError
 from deepwright.families import Dtype, Facts, Feature, State, TargetFacts, TokensFacts
 from deepwright.spans import Places
+from deepwright.trees import HIGHEST, Tree, balanced_rows, levels, merged, read_trees
 
 _MOST = 512
 """The most tokens of a text unless the recipe says otherwise."""
@@ -37,8 +38,14 @@ class TextState(State):
     """Those of runs of tokens, if there are any."""
     letters: tuple[str, ...] = ()
     """The known characters of tokens, if they are inputs."""
+    height: int = 0
+    """Levels of the highest tree, if there are trees."""
+    runs: int = 0
+    """Runs of characters of a text at most, if they are inputs."""
     tokenizer: str = ""
     """Subwords only: the tokenizer, in the format of the tokenizers library."""
+    ready: bool = False
+    """Whether that tokenizer came as it is, and brings all that a text needs."""
 
     @cached_property
     def index(self) -> pl.DataFrame:
@@ -63,6 +70,9 @@ class Text(Feature):
     tokens: words.Splitter = "word"
     """What a text is split into: words and signs, characters, or subwords learnt from the training texts (byte-level BPE, WordPiece
     or unigram; extra ``text``), of which texts are made whatever words they hold."""
+    tokenizer: str | None = None
+    """A ``tokenizer.json`` of Hugging Face's tokenizers (extra ``text``), which splits texts as they are, with the tokens that it
+    sets around them, instead of ``tokens``; of longer texts the start stays. Its content goes into the bundle."""
     lower: bool | None = None
     """Whether upper and lower case are the same; by default they are, unless a text is an output of the recipe."""
     form: words.Form | None = None
@@ -84,6 +94,12 @@ class Text(Feature):
     letters: bool = False
     """Whether the characters of each token are inputs, too, which tell what an unknown word is like; not for subwords. Those of
     words keep their case whatever ``lower`` says."""
+    subwords: tuple[Annotated[int, Field(ge=1, le=16)], Annotated[int, Field(ge=1, le=16)]] | None = None
+    """The shortest and the longest runs of characters within words that are inputs, too, for the encoder ``bag``: (3, 5) tells what
+    a word is like that training did not see (arXiv 1607.04606)."""
+    trees: Literal["none", "given", "balanced"] = "none"
+    """The tree over each text's tokens, for the encoder ``tree_lstm``: ``given`` in the brackets of the Penn Treebank, or
+    ``balanced``, which halves texts again and again, as those without a bracket and those that are too long or too high are."""
     buckets: int = Field(2**18, ge=1, le=2**24)
     """The ids that those runs are hashed to."""
 
@@ -91,17 +107,31 @@ class Text(Feature):
     def _letters_of_words(self) -> Self:
         if self.letters and self.tokens not in ("word", "char"):
             raise ValueError(f"letters are those of words, and tokens is {self.tokens}")
+        if self.tokenizer is not None and (self.letters or self.subwords or self.trees != "none" or self.tokens != "word"):
+            raise ValueError("tokenizer splits texts by itself; leave tokens, letters, subwords and trees out")
+        if self.tokenizer is not None and self.max_length is not None and self.max_length < 8:
+            raise ValueError("a tokenizer sets tokens around texts: max_length is at least 8")
+        if self.trees == "given" and self.tokens != "word":
+            raise ValueError(f"given trees bring their tokens, and tokens is {self.tokens}")
+        if self.subwords is not None and self.tokens != "word":
+            raise ValueError(f"subwords are runs of characters within words, and tokens is {self.tokens}")
+        if self.subwords is not None and self.subwords[0] > self.subwords[1]:
+            raise ValueError(f"the shortest run of characters, {self.subwords[0]}, is longer than the longest, {self.subwords[1]}")
         return self
 
     def fit(self, column: pl.Series) -> TextState:
         """Learn the vocabulary and the length.
 
         Raises:
-            DataError: There is no text (E260).
+            DataError: There is no text (E260), or one is no tree in brackets, and trees are given (E278).
         """
         known = column.drop_nulls()
         if known.is_empty():
             raise no_values(column, "text")
+        if self.tokenizer is not None:
+            return self._fit_ready(known)
+        trees = self._trees(known)
+        known = known if trees is None else _tokens_of(trees, known.name)
         given = known.dtype == pl.List(pl.String)
         letters: tuple[str, ...] = ()
         if self.letters:
@@ -118,20 +148,43 @@ class Text(Feature):
             tokens = tuple(sorted(table, key=lambda token: table[token])[len(words.SPECIAL) :])
             flat, counts = words.split_subwords(tokenizer, texts.to_list())
         length = self.max_length or min(_MOST, int(np.quantile(counts, _COVERED, method="higher")))
-        ids = words.padded(flat, counts, max(1, length), "start" if given else self.keep)
+        ids = words.padded(flat, counts, max(1, length), self._keeps(known))
         seen = words.document_frequencies(ids, len(words.SPECIAL) + len(tokens))
-        gram_idf = ""
-        if self.ngrams > 1:
-            runs = words.document_frequencies(words.grams(ids, self.ngrams, self.buckets), self.buckets + 1)
-            gram_idf = words.idf_codes(runs, len(known))
+        gram_idf, runs = "", 0
+        if self.subwords is not None:
+            within = words.subword_grams(words.kept(pieces, max(1, length), self._keeps(known)), *self.subwords, self.buckets)
+            runs = max(1, int(np.quantile(within[1], _COVERED, method="higher")))
+        if self.ngrams > 1 or self.subwords is not None:
+            found = self._grams(ids, None if self.subwords is None else within, runs)
+            gram_idf = words.idf_codes(words.document_frequencies(found, self.buckets + 1), len(known))
         return TextState(
             tokens=tokens,
             length=max(1, length),
             idf=words.idf_codes(seen, len(known)),
             gram_idf=gram_idf,
             letters=letters,
+            height=self._height(max(1, length), trees),
+            runs=runs,
             tokenizer=tokenizer,
         )
+
+    def _fit_ready(self, known: pl.Series) -> TextState:
+        """Learn the length and the frequencies of tokens that a given tokenizer makes."""
+        text, tokens = words.read_tokenizer(str(self.tokenizer), f"column {known.name}: {self.tokenizer}")
+        flat, counts = words.split_ready(text, known.to_list(), 0)
+        length = self.max_length or max(8, min(_MOST, int(np.quantile(counts, _COVERED, method="higher"))))
+        size = len(words.SPECIAL) + len(tokens)
+        seen = words.document_frequencies(words.padded(flat, counts, max(1, int(counts.max(initial=1)))), size)
+        return TextState(tokens=tokens, length=length, idf=words.idf_codes(seen, len(known)), tokenizer=text, ready=True)
+
+    def _keeps(self, column: pl.Series) -> words.Keep:
+        """Return what stays of a longer text of a column."""
+        return "start" if column.dtype == pl.List(pl.String) else self.keep
+
+    def _grams(self, tokens: words.Ids, within: tuple[words.Ids, NDArray[np.int64]] | None, runs: int) -> words.Ids:
+        """Return the hashed runs of tokens (B, T), and behind them those of characters within tokens."""
+        found = words.grams(tokens, self.ngrams, self.buckets)
+        return found if within is None else words.beside(found, *within, found.shape[1] + runs)
 
     def _plain(self, column: pl.Series, *, lower: bool | None = None) -> pl.Series:
         """Return texts in the form and case of this feature."""
@@ -140,6 +193,24 @@ class Text(Feature):
     @property
     def _lower(self) -> bool:
         return self.lower is not False
+
+    def _trees(self, column: pl.Series) -> list[Tree] | None:
+        """Return the trees of a column of texts in brackets, if there are any; texts without a bracket are halved.
+
+        Raises:
+            DataError: Brackets do not match, or hold nothing (E278).
+        """
+        if self.trees != "given" or column.dtype == pl.List(pl.String):
+            return None
+        texts = column.fill_null("").str.slice(0, words.LONGEST)
+        return read_trees(texts.to_list(), words.split_words(texts).to_list(), f"column {column.name}")
+
+    def _height(self, length: int, trees: list[Tree] | None) -> int:
+        """Return the levels of the highest tree over texts of at most so many tokens."""
+        if self.trees == "none":
+            return 0
+        usual = [tree.height for tree in trees or () if tree.height <= HIGHEST and len(tree.tokens) <= length]
+        return max(1, levels(length), *usual)
 
     def _split(self, column: pl.Series, *, lower: bool | None = None) -> pl.Series:
         """Return the tokens of each text, List(String)."""
@@ -154,22 +225,37 @@ class Text(Feature):
         return self._split(column, lower=self._lower and self.tokens == "char")
 
     def encode(self, column: pl.Series, state: TextState) -> dict[str, NDArray[np.generic]]:
-        """Return ``tokens`` (B, T), and as declared ``grams`` (B, (ngrams - 1) T) and ``letters`` (B, T, 16).
+        """Return ``tokens`` (B, T), and as declared ``grams`` (B, G), ``letters`` (B, T, 16) and ``tree`` (B, T - 1, 3).
 
         Raises:
+            DataError: A text is no tree in brackets, and trees are given (E278).
             MissingExtra: The library of subwords is not installed (E601).
         """
-        keep: words.Keep = "start" if column.dtype == pl.List(pl.String) else self.keep
-        if state.tokenizer and column.dtype == pl.String:
+        trees = self._trees(column)
+        column = column if trees is None else _tokens_of(trees, column.name)
+        keep = self._keeps(column)
+        if state.ready:
+            texts = column if column.dtype == pl.String else column.list.join(" ")
+            flat, counts = words.split_ready(state.tokenizer, texts.fill_null("").to_list(), state.length)
+        elif state.tokenizer and column.dtype == pl.String:
             flat, counts = words.split_subwords(state.tokenizer, self._plain(column).fill_null("").to_list())
         else:
             pieces = self._split(column)
             flat, counts = words.look_up(pieces, state.index)
         arrays: dict[str, NDArray[np.generic]] = {"tokens": words.padded(flat, counts, state.length, keep)}
-        if self.ngrams > 1:
-            arrays["grams"] = words.grams(arrays["tokens"].astype(np.int32), self.ngrams, self.buckets)
+        if self.ngrams > 1 or self.subwords is not None:
+            within = None
+            if self.subwords is not None:
+                within = words.subword_grams(words.kept(pieces, state.length, keep), *self.subwords, self.buckets)
+            arrays["grams"] = self._grams(arrays["tokens"].astype(np.int32), within, state.runs)
         if self.letters:
             arrays["letters"] = self._letters(self._written(column), state, keep)
+        if self.trees != "none":
+            places = max(1, state.length - 1)
+            arrays["tree"] = balanced_rows(np.minimum(counts, state.length), places)
+            for row, tree in enumerate(trees or ()):
+                if len(tree.tokens) <= state.length and tree.height <= state.height:
+                    arrays["tree"][row] = merged([tree.merges], places)[0]
         return arrays
 
     def _letters(self, pieces: pl.Series, state: TextState, keep: words.Keep) -> NDArray[np.uint8]:
@@ -185,21 +271,22 @@ class Text(Feature):
         """Return where the words or characters of texts stand in them.
 
         Raises:
-            RecipeError: The tokens are subwords (E106).
+            RecipeError: The tokens are subwords, or those of trees in brackets (E106).
         """
-        if self.tokens not in ("word", "char"):
+        if self.tokens not in ("word", "char") or self.tokenizer is not None or self.trees == "given":
             fix = f"inputs: {{{column.name}: {{type: text, tokens: word}}}}"
             wrong = "an output that is told by a text's characters needs words or characters as tokens"
-            raise RecipeError("E106", wrong, where=f"inputs.{column.name}.tokens", got=self.tokens, fix=fix)
+            got = "trees in brackets" if self.trees == "given" else self.tokenizer or self.tokens
+            raise RecipeError("E106", wrong, where=f"inputs.{column.name}.tokens", got=got, fix=fix)
         return words.places(column, characters=self.tokens == "char", lower=self._lower, form=self.form or "NFKC")
 
     def facts(self, name: str, state: TextState) -> Facts:
         """Return the text's facts."""
         vocabulary, idf = (*words.SPECIAL, *state.tokens), words.idf_of(state.idf)
-        grams = self.buckets + 1 if self.ngrams > 1 else 0
+        grams = self.buckets + 1 if self.ngrams > 1 or self.subwords is not None else 0
         gram_idf = words.idf_of(state.gram_idf) if grams else ()
         letters = len(words.SPECIAL) + len(state.letters) if self.letters else 0
-        return Facts(name, tokens=TokensFacts(vocabulary, state.length, grams, idf, gram_idf, letters))
+        return Facts(name, tokens=TokensFacts(vocabulary, state.length, grams, idf, gram_idf, letters, state.height))
 
     def target(self, column: pl.Series, state: TextState) -> NDArray[np.int32]:
         """Return the ids of each text's tokens (B, U), 1 where unknown, -1 behind its end, and throughout if missing or empty.
@@ -218,7 +305,19 @@ class Text(Feature):
         return np.where(ids == words.PADDING, np.int32(-1), ids)
 
     def target_facts(self, name: str, state: TextState) -> TargetFacts:
-        """Return the tokens."""
+        """Return the tokens.
+
+        Raises:
+            RecipeError: The tokenizer is that of another network, or the texts are trees (E106).
+        """
+        if state.ready or self.trees == "given":
+            raise RecipeError(
+                "E106",
+                "a text that is written has tokens of its own, and no trees",
+                where=f"outputs.{name}",
+                got="trees: given" if self.trees == "given" else f"tokenizer: {self.tokenizer}",
+                fix=f"outputs: {{{name}: {{type: text, tokens: bpe, max_size: 8000}}}}",
+            )
         return TargetFacts(name, "text", tokens=self.facts(name, state).tokens)
 
     def counts(
@@ -261,3 +360,8 @@ class Text(Feature):
             "mixed": ["naïve ﬁne Ａ", "🙂🙂 ok", "ok", " ", "x " * 700],
             "all distinct": ["one", "two", "three"],
         }
+
+
+def _tokens_of(trees: list[Tree], name: str) -> pl.Series:
+    """Return the tokens of trees, List(String)."""
+    return pl.Series(name, [list(tree.tokens) for tree in trees], pl.List(pl.String))

@@ -50,6 +50,7 @@ _DTYPE_OF = {
     "tokens": np.int32,
     "grams": np.int32,
     "letters": np.uint8,
+    "tree": np.int32,
     "series": np.float32,
     "sound": np.int16,
     "lengths": np.int32,
@@ -365,6 +366,8 @@ def check_arrays(arrays: dict[str, NDArray[np.generic]], facts: Facts, rows: int
         shapes["tokens"] = (rows, facts.tokens.length)
         if facts.tokens.letters:
             shapes["letters"] = (rows, facts.tokens.length, 16)
+        if facts.tokens.tree:
+            shapes["tree"] = (rows, max(1, facts.tokens.length - 1), 3)
         if facts.tokens.grams:
             shapes["grams"] = (rows, arrays["grams"].shape[1])
     if facts.series is not None:

@@ -33,6 +33,7 @@ from deepwright.families import (
     WindowFacts,
     Wire,
 )
+from deepwright.trees import balanced_rows
 
 TOLERANCE = 1e-5
 """The largest difference, absolute and relative, between two ways to compute the same in float32."""
@@ -51,7 +52,7 @@ def facts_of(wire: Wire) -> list[Facts]:
     """Return tiny inputs of a wire: for a table every view with and without flags, numbers only, categories only."""
     if wire == "tokens":
         words = ("<pad>", "<unk>", *"abcdefg")
-        return [Facts("text", tokens=TokensFacts(words, 9, 12)), Facts("words", tokens=TokensFacts(words[:4], 5))]
+        return [Facts("text", tokens=TokensFacts(words, 9, 12, tree=4)), Facts("words", tokens=TokensFacts(words[:4], 5))]
     if wire == "series":
         return [
             Facts("gaps", series=SeriesFacts(3, 24, (0.0, 5.0, -1.0), (1.0, 2.0, 0.5), missing=True)),
@@ -93,6 +94,9 @@ def arrays_of(facts: Facts, rows: int, seed: int = 0) -> dict[str, Tensor]:
         arrays |= _ids("tokens", facts.tokens.size, facts.tokens.length, rows, draw)
         if facts.tokens.grams:
             arrays |= _ids("grams", facts.tokens.grams, facts.tokens.length - 1, rows, draw)
+        if facts.tokens.tree:
+            counts = (arrays["tokens"] != 0).sum(1).numpy()
+            arrays["tree"] = torch.from_numpy(balanced_rows(counts, facts.tokens.length - 1))
     if facts.series is not None:
         series = torch.randn(rows, facts.series.length, facts.series.channels, generator=draw)
         series[torch.rand(series.shape, generator=draw) < 0.1] = torch.nan

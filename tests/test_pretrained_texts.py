@@ -1,0 +1,173 @@
+"""Transformers of Hugging Face's library: a tiny BERT with random weights, made here, in every way that it is used."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import deepwright as dw
+from deepwright.blocks.rates import layers_of
+from deepwright.errors import DataError, DeepwrightError, RecipeError
+from deepwright.families import Encoder, Facts, TokensFacts
+from deepwright.features.text import Text
+
+transformers = pytest.importorskip("transformers")
+tokenizers = pytest.importorskip("tokenizers")
+
+SIZES = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 3,
+    "max_position_embeddings": 40,
+}
+GOOD, BAD, REST = ["good", "fine", "great"], ["bad", "poor", "dull"], ["the", "film", "was", "play"]
+
+
+def table(count=160):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, count)
+    rows = [" ".join([*rng.choice(REST, rng.integers(1, 6)), rng.choice(GOOD if label else BAD)]) for label in labels]
+    return {"text": rows, "label": ["yes" if label else "no" for label in labels]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Save a masked language model and its tokenizer as the library does."""
+    place = tmp_path_factory.mktemp("models") / "tiny"
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *REST, *"abcdefghijklmnopqrstuvwxyz", "##s", "##ly"]
+    made = tokenizers.Tokenizer(tokenizers.models.WordPiece({token: i for i, token in enumerate(vocabulary)}, unk_token="[UNK]"))
+    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    torch.manual_seed(0)
+    network = transformers.BertForMaskedLM(transformers.BertConfig(vocab_size=len(vocabulary), **SIZES))
+    network.save_pretrained(place)
+    made.save(str(place / "tokenizer.json"))
+    return place
+
+
+def recipe(folder, encoder=None, training=None):
+    part = {"type": "pretrained_text", "model": str(folder), **(encoder or {})}
+    usual = {"epochs": 5, "batch": 16, "optimizer": {"type": "adamw", "lr": 5e-3}, **(training or {})}
+    return {"inputs": {"text": {"type": "text", "encoder": part}}, "outputs": {"label": "category"}, "training": usual}
+
+
+def test_texts_are_split_as_the_library_does_and_states_are_those_of_its_network(folder):
+    part = Text(tokenizer=str(folder / "tokenizer.json"))
+    import polars as pl
+
+    rows = pl.Series("text", ["The film was good", "goods", "", None, "Bad play " * 40])
+    state = part.fit(rows)
+    found = part.encode(rows, state)["tokens"]
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    for text, row in zip(rows, found, strict=True):
+        wanted = fast(text, truncation=True, max_length=state.length)["input_ids"] if text else []
+        assert row[row > 0].tolist() == [number + 2 for number in wanted]
+    assert type(state).model_validate_json(state.model_dump_json()) == state
+    encoder = Encoder.parse({"type": "pretrained_text", "model": str(folder), "pool": "first"}).settled("here")
+    facts = Facts("text", tokens=part.facts("text", state).tokens)
+    facts = Facts("text", tokens=TokensFacts(facts.tokens.vocabulary, 40))
+    module = encoder.build(facts).eval()
+    encoder.start(module, "here")
+    network = transformers.BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    ids = torch.tensor([fast("the film was good")["input_ids"]])
+    with torch.inference_mode():
+        torch.testing.assert_close(module({"tokens": (ids + 2).int()}), network(ids).last_hidden_state[:, 0])
+
+
+def test_a_bundle_needs_neither_the_folder_nor_torch(folder, tmp_path):
+    model = dw.train(table(), recipe=recipe(folder), out=tmp_path / "m")
+    assert model.recipe.inputs["text"].encoder.config["hidden_size"] == 16
+    assert model.metrics["label"]["accuracy"]["value"] > 0.9
+    code = (
+        "import sys, deepwright as dw\n"
+        f"found = dw.load({str(tmp_path / 'm')!r}).predict({{'text': ['a great film', 'so dull', '', None, 'good ' * 90]}})\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'predicting imported torch'\n"
+        "print(found['label'].to_list()[:2])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "['yes', 'no']"
+
+
+def test_weights_stay_where_they_are_frozen_and_learn_by_low_rank(folder, tmp_path):
+    from safetensors.numpy import load_file
+
+    start = load_file(folder / "model.safetensors")["bert.encoder.layer.0.attention.self.query.weight"]
+    name = "encoders.0.network.encoder.layer.0.attention.self.query.weight"
+    for number, (encoder, training, learns) in enumerate(
+        [({}, {"rates": {"text": {"frozen": "always"}}}, False), ({"lora": {"rank": 2, "only": "query"}}, {}, True)]
+    ):
+        out = tmp_path / str(number)
+        dw.train(table(60), recipe=recipe(folder, encoder, {"epochs": 1, **training}), out=out)
+        assert (np.abs(load_file(out / "weights.safetensors")[name] - start).max() > 0) == learns
+
+
+def test_its_layers_thaw_one_after_the_other(folder):
+    encoder = Encoder.parse({"type": "pretrained_text", "model": str(folder)}).settled("here")
+    module = encoder.build(Facts("text", tokens=TokensFacts(("<pad>", "<unk>", "a"), 9)))
+    assert len(layers_of(module)) == 4, "the embeddings, and three layers"
+
+
+def damaged(folder, tmp_path, change):
+    """Copy the folder, and change it."""
+    import shutil
+
+    place = tmp_path / "copy"
+    shutil.copytree(folder, place)
+    change(place)
+    return place
+
+
+def rename(place):
+    (place / "model.safetensors").rename(place / "pytorch_model.bin")
+
+
+def other_config(place):
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps({**config, "hidden_size": 32}))
+
+
+def deaf(place):
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps({**config, "vocab_size": 5}))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (rename, "E204"),
+        (lambda place: (place / "model.safetensors").unlink(), "E200"),
+        (lambda place: (place / "config.json").unlink(), "E200"),
+        (lambda place: (place / "config.json").write_text("{"), "E202"),
+        (lambda place: (place / "config.json").write_text('{"model_type": "no such network"}'), "E104"),
+        (lambda place: (place / "model.safetensors").write_bytes(b"\x80\x02" * 20), "E202"),
+        (lambda place: (place / "tokenizer.json").write_text("{}"), "E202"),
+        (other_config, "E276"),
+        (deaf, "E108"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_told(folder, tmp_path, change, code):
+    place = damaged(folder, tmp_path, change)
+    with pytest.raises(DeepwrightError) as caught:
+        dw.train(table(40), recipe=recipe(place), out=tmp_path / "m")
+    assert caught.value.code == code
+    assert not (tmp_path / "m").exists()
+
+
+def test_other_weights_than_those_of_the_recipe_are_refused(folder):
+    with pytest.raises(DataError) as caught:
+        Encoder.parse({"type": "pretrained_text", "model": str(folder), "sha256": "0" * 64}).settled("here")
+    assert caught.value.code == "E276"
+    with pytest.raises(DataError, match="no such folder"):
+        Encoder.parse({"type": "pretrained_text", "model": str(folder) + "x"}).settled("here")
+    with pytest.raises(RecipeError, match="E110"):
+        Encoder.parse({"type": "pretrained_text", "model": "x"}).build(Facts("t", tokens=TokensFacts(("<pad>", "<unk>"), 4)))
+    with pytest.raises(ValueError, match="leave tokens"):
+        Text(tokenizer="x", tokens="char")
