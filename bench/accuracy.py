@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 from common import arguments, machine, peak_memory, write
+from scenery import garments, grainy
 
 Recipe = dict[str, Any]
 
@@ -405,6 +406,29 @@ def tang(data: Path, folder: Path) -> Recipe:
     }
 
 
+# Pixels ----------------------------------------------------------------------------------------------------------------------
+
+
+def garment_masks(data: Path, folder: Path) -> Recipe:
+    train, test = (pl.DataFrame(garments(data, part, rows)) for part, rows in (("train", 1500), ("test", 500)))
+    return {
+        "data": written(folder, train, test),
+        "inputs": {"image": {"type": "image", "encoder": {"type": "unet", "width": 16}, "augment": ["flip"]}},
+        "outputs": {"mask": {"type": "mask", "loss": "dice"}},
+        "training": {"epochs": 12, "batch": 32},
+    }
+
+
+def grainy_photos(data: Path, folder: Path) -> Recipe:
+    train, test = (pl.DataFrame(grainy(data, part)) for part in ("train", "test"))
+    return {
+        "data": written(folder, train, test),
+        "inputs": {"noisy": {"type": "image", "encoder": {"type": "unet", "width": 16, "depth": 2}, "augment": ["flip"]}},
+        "outputs": {"clean": "image"},
+        "training": {"epochs": 15, "batch": 16},
+    }
+
+
 TASKS: dict[str, Task] = {
     "sst2": Task(sst2, "label accuracy", 0.83, "CNN-rand 0.827, BiLSTM 0.831; TF-IDF + logistic regression 0.813"),
     "trec": Task(trec, "label accuracy", 0.915, "CNN-rand 0.912; TF-IDF + logistic regression 0.882"),
@@ -438,6 +462,9 @@ TASKS: dict[str, Task] = {
             (720, 0.424, 0.423, "SparseTSF 0.426, PatchTST 0.447"),
         )
     },
+    # What simple rules reach on the same test rows: python bench/scenery.py DATA_DIRECTORY
+    "garment_masks": Task(garment_masks, "mask mean_iou", 0.80, "a threshold for each picture (Otsu)"),
+    "grainy_photos": Task(grainy_photos, "clean psnr", 27.0, "the best Gaussian filter"),
     "movielens": Task(movielens, "rating rmse", 0.860, "user and item biases alone 0.869", lower=True),
     "cats_dogs": Task(cats_dogs, "label accuracy", 0.90, "SqueezeNet 1.1 of ImageNet, 1,000 training photos"),
     "cifar10_resnet20": Task(cifar_resnet(3), "label accuracy", 0.80, "its weights with their own classifier, 600 pictures: 0.81"),

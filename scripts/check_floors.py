@@ -33,8 +33,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("table",),
     ("media", "scan"),
     ("pictures", "sounds"),
-    ("files",),
-    ("text", "layout", "remote", "folders"),
+    ("files", "masks", "likeness"),
+    ("text", "layout", "remote", "folders", "pixels"),
     (
         "delimited",
         "encoding",
@@ -49,6 +49,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "retrieval",
         "forecasts",
         "windows",
+        "paired",
     ),
     ("textscores", "decoding"),
     ("derive", "clean", "timeline"),

@@ -794,6 +794,94 @@ refused(
 refused("a path to a folder", COLUMN | {"p.csv": LISTED + "odd\n"}, "predict seer p.csv", "E265", "row 12")
 refused("a path to a text", COLUMN | {"p.csv": LISTED + "p.csv\n"}, "predict seer p.csv", "E265", "row 12", "not a picture")
 
+# --------------------------------------------------------------------------------------------------------------------- masks
+
+
+def classes(values, size=(8, 8), kind="PNG", mode=None, seed=0):
+    """Return the bytes of a mask of some values."""
+    pixels, file = np.random.default_rng(seed).choice(np.array(values, np.uint8), size), io.BytesIO()
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(file, kind)
+    return file.getvalue()
+
+
+def masked(n=14, **extra):
+    """Return the files of pictures and their masks of two classes."""
+    files = {f"seg/images/{i:02}.png": noise(i) for i in range(n)}
+    return files | {f"seg/masks/{i:02}.png": classes([0, 255], seed=i) for i in range(n)} | extra
+
+
+MASK = "train seg -t mask -o out --set training.batch=4 --set inputs.image='{type: image, encoder: {type: unet, width: 2}}'"
+ABOUT = MASK + " --set outputs.mask='{type: mask, classes: {road: 0, car: 1}}'"
+HOLES = Image.fromarray(np.dstack([np.zeros((8, 8, 3), np.uint8), np.eye(8, dtype=np.uint8) * 255]))
+
+
+def saved(image, kind="PNG"):
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+def odd_mask(name, data, code, *words, command=MASK, where="seg/masks/05.png"):
+    refused(name, masked() | {where: data}, command, code, "05", *words)
+
+
+odd_mask("a mask of another size", classes([0, 255], (8, 12)), "E268", "row 6", "8 × 12", "8 × 8")
+odd_mask("a mask turned by 90 degrees", classes([0, 255], (12, 8)), "E268", "row 6")
+odd_mask("a mask of one pixel", classes([255], (1, 1)), "E268", "1 × 1")
+odd_mask("a mask cut short", classes([0, 255], (80, 80))[:120], "E265")
+odd_mask("an empty mask", b"", "E265", "not a picture")
+odd_mask("a text named as a mask", b"0 1 1 0", "E265", "not a picture")
+odd_mask("a mask that claims to be gigabytes", huge_png(), "E265", "pixels")
+odd_mask("a mask with transparent pixels", saved(HOLES), "E265", "transparen")
+odd_mask("a mask in CMYK", classes([0, 255], kind="TIFF", mode="CMYK"), "E265", "CMYK")
+odd_mask("a mask of floating-point pixels", classes([0, 1], kind="TIFF", mode="F"), "E265", "mode F")
+odd_mask("a picture cut short beside its mask", noise(5)[:100], "E265", where="seg/images/05.png")
+refused(
+    "masks with values that no class has",
+    masked() | {f"seg/masks/{i:02}.png": classes([0, 1, 7], seed=i) for i in range(14)},
+    ABOUT,
+    "E269",
+    "7",
+    "road: 0, car: 1",
+    "row",
+)
+refused(
+    "masks saved with loss",
+    masked()
+    | {f"seg/masks/{i:02}.png": saved(Image.fromarray(np.arange(900).astype(np.uint16).reshape(30, 30))) for i in range(14)}
+    | {f"seg/images/{i:02}.png": picture(size=(30, 30)) for i in range(14)},
+    MASK,
+    "E269",
+    "threshold: 128",
+)
+refused("masks of one class", masked() | {f"seg/masks/{i:02}.png": classes([0]) for i in range(14)}, MASK, "E403", "mask")
+repaired(
+    "a picture without its mask", {k: v for k, v in masked().items() if k != "seg/masks/05.png"}, MASK, "no mask", "05", rows=13
+)
+repaired("a mask without its picture", masked() | {"seg/masks/99.png": classes([0])}, MASK, "99.png", "left out", rows=14)
+repaired("masks of 16 bits, of one bit and with a palette", masked() | {
+    "seg/masks/05.png": saved(Image.fromarray((np.eye(8) * 255).astype(np.uint16))),
+    "seg/masks/06.png": classes([0, 255], mode="1"),
+    "seg/masks/07.png": classes([0, 255], mode="RGB"),
+    "seg/masks/08.png": classes([0, 255], mode="RGBA"),
+}, MASK, rows=14)  # fmt: skip
+refused(
+    "pictures to predict of another size",
+    {f"den/noisy/{i:02}.png": noise(i) for i in range(14)}
+    | {f"den/clean/{i:02}.png": picture(size=(9, 8) if i == 5 else (8, 8)) for i in range(14)},
+    "train den -t clean -o out --set training.batch=4 --set outputs.clean=image",
+    "E268",
+    "row 6",
+)
+refused(
+    "folders whose names do not fit together",
+    {f"seg/images/{i:02}.png": noise(i) for i in range(14)} | {f"seg/masks/x{i:02}.png": classes([0, 255]) for i in range(14)},
+    "train seg -t mask -o out",
+    "E107",
+    "mask",
+)
+
 # -------------------------------------------------------------------------------------------------------------------- sounds
 
 

@@ -133,7 +133,7 @@ def test_overrides_that_lead_nowhere(setting):
     [
         {"inputs": {"a": {"type": "number", "loss": "mse"}}},
         {"outputs": {"a": {"type": "number", "encoder": "mlp"}}},
-        {"outputs": {"a": "image"}},
+        {"outputs": {"a": "sound"}},
         {"inputs": {"a": "number"}, "outputs": {"a": "number"}},
         {"training": {"epochs": 1, "steps": 1}},
         {"data": {"split": {"by": "group"}}},

@@ -332,3 +332,4 @@ def test_large_pictures_go_through_a_network_few_at_a_time():
     assert rows_at_once({"a.image": np.zeros((1, 28, 28, 1))}, 1024) == 1024
     assert rows_at_once({"a.image": np.zeros((1, 256, 256, 3))}, 1024) == 64
     assert rows_at_once({"a.image": np.zeros((1, 4096, 4096, 3))}, 1024) == 1
+    assert rows_at_once({"a.image": np.zeros((1, 256, 256, 3))}, 1024, dense=True) == 8

@@ -55,6 +55,7 @@ from deepwright.encoders.text_cnn import TextCNN as TextCNN
 from deepwright.encoders.transformer import Transformer as Transformer
 from deepwright.encoders.tree_lstm import TreeLSTM as TreeLSTM
 from deepwright.encoders.two_towers import TwoTowers as TwoTowers
+from deepwright.encoders.unet import UNet as UNet
 from deepwright.errors import BundleError as BundleError
 from deepwright.errors import DataError as DataError
 from deepwright.errors import DeepwrightError as DeepwrightError
@@ -72,6 +73,7 @@ from deepwright.features.date import Date as Date
 from deepwright.features.forecast import Forecast as Forecast
 from deepwright.features.image import Image as Image
 from deepwright.features.labels import Labels as Labels
+from deepwright.features.mask import Mask as Mask
 from deepwright.features.match import Match as Match
 from deepwright.features.number import Number as Number
 from deepwright.features.ordinal import Ordinal as Ordinal
@@ -92,8 +94,10 @@ from deepwright.heads.matching import Matching as Matching
 from deepwright.heads.multiclass import Multiclass as Multiclass
 from deepwright.heads.multilabel import Multilabel as Multilabel
 from deepwright.heads.ordinal import Ordinal as OrdinalHead
+from deepwright.heads.picture import Picture as Picture
 from deepwright.heads.pointers import Pointers as Pointers
 from deepwright.heads.regression import Regression as Regression
+from deepwright.heads.segmentation import Segmentation as Segmentation
 from deepwright.heads.tagging import Tagging as Tagging
 from deepwright.heads.transformer_decoder import TransformerDecoder as TransformerDecoder
 from deepwright.layers.activation import Activation as Activation
@@ -110,13 +114,16 @@ from deepwright.loggers.csv import CsvLogger as CsvLogger
 from deepwright.loggers.mlflow import MLflow as MLflow
 from deepwright.loggers.tensorboard import TensorBoard as TensorBoard
 from deepwright.losses.binary_cross_entropy import BinaryCrossEntropy as BinaryCrossEntropy
+from deepwright.losses.charbonnier import Charbonnier as Charbonnier
 from deepwright.losses.cross_entropy import CrossEntropy as CrossEntropy
+from deepwright.losses.dice import Dice as Dice
 from deepwright.losses.focal import Focal as Focal
 from deepwright.losses.huber import Huber as Huber
 from deepwright.losses.kl import KL as KL
 from deepwright.losses.mae import MAE as MAE
 from deepwright.losses.mse import MSE as MSE
 from deepwright.losses.pinball import Pinball as Pinball
+from deepwright.losses.ssim import SSIM as SSIM
 from deepwright.optimizers.adagrad import Adagrad as Adagrad
 from deepwright.optimizers.adam import Adam as Adam
 from deepwright.optimizers.adamw import AdamW as AdamW
@@ -138,6 +145,7 @@ from deepwright.sources.idx import Idx as Idx
 from deepwright.sources.images import Images as Images
 from deepwright.sources.json import Json as Json
 from deepwright.sources.ndjson import Ndjson as Ndjson
+from deepwright.sources.pairs import Pairs as Pairs
 from deepwright.sources.parquet import Parquet as Parquet
 from deepwright.sources.plain import Plain as Plain
 from deepwright.sources.sounds import Sounds as Sounds
@@ -178,6 +186,7 @@ __all__ = [
     "CRNN",
     "CTC",
     "Category",
+    "Charbonnier",
     "Color",
     "Compare",
     "Concat",
@@ -197,6 +206,7 @@ __all__ = [
     "Date",
     "DeepwrightError",
     "Dense",
+    "Dice",
     "Dropout",
     "EMA",
     "Ensemble",
@@ -233,6 +243,7 @@ __all__ = [
     "MLflow",
     "MSE",
     "Magnitude",
+    "Mask",
     "Match",
     "Matching",
     "MaxPool2d",
@@ -248,8 +259,10 @@ __all__ = [
     "OneCycle",
     "Ordinal",
     "OrdinalHead",
+    "Pairs",
     "Parquet",
     "PatchTST",
+    "Picture",
     "Pinball",
     "Plain",
     "Plateau",
@@ -265,7 +278,9 @@ __all__ = [
     "ResNet",
     "Rocket",
     "SGD",
+    "SSIM",
     "SWA",
+    "Segmentation",
     "Sequential",
     "Series",
     "Shift",
@@ -293,6 +308,7 @@ __all__ = [
     "TreeLSTM",
     "Ts",
     "TwoTowers",
+    "UNet",
     "UsageError",
     "Window",
     "find_batch",

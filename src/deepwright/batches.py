@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,11 +18,56 @@ from deepwright.windows import rows_below
 
 AugmentPictures = Callable[[Tensor, Draw], Tensor]
 AugmentSequences = Callable[[Tensor, Tensor, Draw], tuple[Tensor, Tensor]]
-Augment = Callable[..., Any]
-"""One of the two, see :class:`deepwright.families.Augmentation`."""
 
 POOL = 50
 """Batches whose shuffled rows are sorted by length together: with more of them less is padded, and like rows meet oftener."""
+
+
+@dataclass(frozen=True)
+class PictureChange:
+    """Random changes of pictures, one after the other, and of what has a value for each of their pixels.
+
+    Args:
+        changes: Each on (B, C, H, W) float; see :class:`deepwright.families.Augmentation`.
+        along: For each output of pixels what moves it as a change moves the pictures; None where a change moves nothing.
+    """
+
+    changes: Sequence[AugmentPictures]
+    along: Mapping[str, Sequence[AugmentPictures | None]] = field(default_factory=dict)
+
+    def __call__(self, batch: Batch, key: str, draw: Draw) -> None:
+        """Change the pictures (B, H, W, C) of a batch, and its targets."""
+        # Augmentations see (B, C, H, W); the wire is (B, H, W, C).
+        picture = batch.arrays[key].permute(0, 3, 1, 2).float()
+        targets = {name: _as_maps(batch.targets[name]) for name, moves in self.along.items() if any(moves)}
+        for place, change in enumerate(self.changes):
+            before = draw.generator.get_state()
+            picture = change(picture, draw)
+            after = draw.generator.get_state()
+            for name in targets:
+                if (move := self.along[name][place]) is not None:
+                    draw.generator.set_state(before)
+                    targets[name] = move(targets[name], draw)
+            draw.generator.set_state(after)
+        batch.arrays[key] = picture.permute(0, 2, 3, 1)
+        batch.targets |= {name: _as_pixels(maps, batch.targets[name]) for name, maps in targets.items()}
+
+
+Augment = PictureChange | AugmentSequences
+"""The changes of one input."""
+
+
+def _as_maps(target: Tensor) -> Tensor:
+    """Return classes (B, H, W) or pictures (B, H, W, C) as (B, C, H, W) float; 0 is an unknown class, or black."""
+    return (target + 1).unsqueeze(1).float() if target.ndim == 3 else target.clamp_min(0).permute(0, 3, 1, 2).float()
+
+
+def _as_pixels(maps: Tensor, target: Tensor) -> Tensor:
+    """Undo :func:`_as_maps`; a missing picture stays missing."""
+    if target.ndim == 3:
+        return maps.squeeze(1).round().to(target.dtype) - 1
+    moved = maps.permute(0, 2, 3, 1).round().to(target.dtype)
+    return torch.where((target < 0).flatten(1).any(1).view(-1, 1, 1, 1), target, moved)
 
 
 @dataclass
@@ -220,8 +264,8 @@ def mix(batch: Batch, images: list[str], mixup: float, cutmix: float, generator:
 
 
 def as_target(tensor: Tensor) -> Tensor:
-    """Return an encoded target as losses take it: classes in int64."""
-    return tensor if tensor.is_floating_point() else tensor.long()
+    """Return an encoded target as losses take it: classes in int64; those of pixels, which are many, stay as they are."""
+    return tensor if tensor.is_floating_point() or tensor.ndim > 2 else tensor.long()
 
 
 def _complete(target: Tensor) -> bool:

@@ -31,6 +31,7 @@ _EMPTY: dict[Dtype, pl.DataType] = {
     "text": pl.String(),
     "date": pl.Datetime("us"),
     "image": pl.Binary(),
+    "mask": pl.Binary(),
     "tags": pl.List(pl.String()),
     "series": pl.List(pl.Float64()),
     "sound": pl.Binary(),
@@ -53,6 +54,7 @@ def cast(
     * ``date``: Datetime("us"), in UTC if the values tell a zone. One format serves the whole column, the one that reads all
       values; where day-first and month-first both do, and differ, the column is refused as ambiguous.
     * ``image``: Binary (a file's bytes), String (its path) or Array(UInt8) of (H, W) or (H, W, C) pixels, unchanged.
+    * ``mask``: as ``image``; arrays may be of any integers, or of truth values.
     * ``tags``: List(String); texts are split at ``|``, ``;`` or ``,``, whichever the column uses.
     * ``series``: List(Float64), or List(List(Float64)) of places and their channels; texts are split at blanks, ``,`` or ``;``.
     * ``words``: String, or List(String) where tokens are given.
@@ -240,6 +242,20 @@ def _image(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Not
     raise _wrong_dtype(column, "image", where)
 
 
+def _mask(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
+    del lenient
+    dtype = column.dtype
+    if dtype in (pl.Binary, pl.String):
+        return column, None
+    if isinstance(dtype, pl.Array) and len(dtype.shape) in (2, 3):
+        pixel: object = dtype
+        while isinstance(pixel, pl.Array):
+            pixel = pixel.inner
+        if isinstance(pixel, pl.DataType) and (pixel.is_integer() or pixel == pl.Boolean):
+            return column, None
+    raise _wrong_dtype(column, "mask", where)
+
+
 def nesting(dtype: pl.DataType) -> tuple[int, pl.DataType]:
     """Return how many lists a type is nested in, and the type of the innermost values."""
     depth = 0
@@ -315,6 +331,7 @@ _CASTS: dict[Dtype, Callable[[pl.Series, str, bool], tuple[pl.Series, Note | Non
     "text": _text,
     "date": _date,
     "image": _image,
+    "mask": _mask,
     "tags": _tags,
     "series": _series,
     "sound": _sound,

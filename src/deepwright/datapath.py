@@ -22,6 +22,9 @@ from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
 from deepwright.families import COUNTED, SEQUENCES, Dtype, Facts, Feature, State, Step, TargetFacts, Writer
 from deepwright.media import DTYPES
+from deepwright.pictures import own_sizes
+from deepwright.pixels import DTYPES as PICTURES
+from deepwright.pixels import check_sizes, source_of
 from deepwright.recipe import Recipe
 from deepwright.spans import is_spans
 from deepwright.table import Note, Table, cast, tidy
@@ -58,18 +61,23 @@ class DataPath:
 
     @classmethod
     def fit(cls, recipe: Recipe, table: Table) -> DataPath:
-        """Learn from the training rows, which :func:`tidied` made tidy.
+        """Learn from the training rows, which :func:`tidied` made tidy. Of outputs of pixels, their picture is written down.
 
         Raises:
             DataError: With the problems of every column at once.
+            RecipeError: An output of pixels has no picture, or none that fits (E106, E108).
         """
         clean = fit_clean(table, recipe.data.clean, column_types({**recipe.inputs, **recipe.outputs}))
         ready = prepared(recipe, clean, table, outputs=True)
         problems: list[Problem] = []
         learnt: dict[str, State] = {}
+        outputs = dict(recipe.outputs)
         for name, feature in {**recipe.inputs, **recipe.outputs}.items():
             if feature.same_as is not None:
                 continue
+            if name in outputs and (source := pictured(recipe).get(name)) in learnt:
+                feature = feature.beside(recipe.inputs[source], learnt[source])
+                outputs[name] = feature = feature.model_copy(update={"of": source})
             twins = [other for other, each in {**recipe.inputs, **recipe.outputs}.items() if each.same_as == name]
             try:
                 learnt[name] = feature.fit(pl.concat([ready.frame[name], *(ready.frame[twin].alias(name) for twin in twins)]))
@@ -79,6 +87,7 @@ class DataPath:
             learnt |= dict.fromkeys(twins, learnt[name])
         if problems:
             raise DataError.of(problems)
+        recipe = recipe if outputs == recipe.outputs else recipe.replace(outputs=outputs)
         return cls(recipe, clean, {name: learnt[name] for name in recipe.inputs}, {name: learnt[name] for name in recipe.outputs})
 
     def prepare(self, table: Table, *, outputs: bool) -> Table:
@@ -229,16 +238,20 @@ class DataPath:
             found[name] = facts
         return found
 
-    def decode(self, outputs: Mapping[str, NDArray[np.float32]], ready: pl.DataFrame) -> pl.DataFrame:
+    def decode(self, outputs: Mapping[str, NDArray[Any]], ready: pl.DataFrame) -> pl.DataFrame:
         """Turn what leaves the graph for prepared rows into prediction columns."""
-        frames = []
-        for name, feature in self.recipe.outputs.items():
-            frame = feature.decode(name, outputs[name], self.outputs[name])
-            if feature.in_text:
-                texts = ready[text_of(self.recipe, name)]
-                frame = feature.located(frame, name, texts, self.recipe.inputs[texts.name].places(texts))
-            frames.append(frame)
-        return pl.concat(frames, how="horizontal")
+        return pl.concat([self.decode_one(name, outputs[name], ready) for name in self.recipe.outputs], how="horizontal")
+
+    def decode_one(self, name: str, output: NDArray[Any], ready: pl.DataFrame) -> pl.DataFrame:
+        """Turn the values of one output for prepared rows into its columns; of pixels, at the size of the rows' own pictures."""
+        feature, state = self.recipe.outputs[name], self.outputs[name]
+        if (source := pictured(self.recipe).get(name)) is not None:
+            return feature.decode_at(name, output, state, own_sizes(ready[source]))
+        frame = feature.decode(name, output, state)
+        if feature.in_text:
+            texts = ready[text_of(self.recipe, name)]
+            frame = feature.located(frame, name, texts, self.recipe.inputs[texts.name].places(texts))
+        return frame
 
     def dump(self) -> dict[str, Any]:
         """Return what was learnt as plain values."""
@@ -282,6 +295,15 @@ def _texts(
     return found
 
 
+def pictured(recipe: Recipe) -> dict[str, str]:
+    """Return the input of pictures that each output of pixels belongs to.
+
+    Raises:
+        RecipeError: There is none, or several (E108).
+    """
+    return {name: source_of(name, feature, recipe.inputs) for name, feature in recipe.outputs.items() if feature.dtype in PICTURES}
+
+
 def _each(column: pl.Series) -> pl.Series:
     """Return the labels of a column, those of lists one after the other."""
     return column.filter(column.list.len() > 0).explode() if isinstance(column.dtype, pl.List) else column
@@ -320,8 +342,14 @@ def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(parts)
 
 
-def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
-    """Return how many rows a network may get at once: ``most``, or fewer if they are long sequences or large pictures."""
+def rows_at_once(arrays: Mapping[str, Any], most: int, *, dense: bool = False) -> int:
+    """Return how many rows a network may get at once: ``most``, or fewer if they are long sequences or large pictures.
+
+    Args:
+        arrays: Encoded rows.
+        most: The most.
+        dense: Whether each pixel has a value of its own, so that several large maps are held at once.
+    """
     # Of a sound's samples, some hundred are a frame, which becomes several maps.
     share = {"tokens": 1, "series": 1, "sound": 32, "window": 1, "written": 1, "prompt": 1}
     counts: list[int] = [
@@ -330,7 +358,7 @@ def rows_at_once(arrays: Mapping[str, Any], most: int) -> int:
         if (kind := key.rpartition(".")[2]) in share
     ]
     sizes: list[int] = [array.shape[1] * array.shape[2] for key, array in arrays.items() if key.rpartition(".")[2] == "image"]
-    return max(1, min(most, AT_ONCE // max([1, *counts]), PIXELS_AT_ONCE // max([1, *sizes])))
+    return max(1, min(most, AT_ONCE // max([1, *counts]), PIXELS_AT_ONCE // (8 if dense else 1) // max([1, *sizes])))
 
 
 def tidied(recipe: Recipe, table: Table) -> Table:
@@ -403,7 +431,7 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
             except DeepwrightError as error:
                 problems += error.problems
                 continue
-            parts.append(_resolved_paths(column, table.base) if dtype in DTYPES else column)
+            parts.append(_resolved_paths(column, table.base) if dtype in (*DTYPES, *PICTURES) else column)
             notes += [note] if note and note not in notes else []
         columns += (
             parts if dtype == feature.dtype else [_beside(name, parts)] if feature.dtype == "numbers" else [_across(name, parts)]
@@ -415,6 +443,8 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
         ready, more = _placed(recipe, ready, table.name)
         _check_tokens(recipe, ready, table.name)
         notes += more
+        if any(feature.dtype in PICTURES for feature in recipe.outputs.values()):
+            check_sizes(ready, pictured(recipe), table.name)
     return table.with_frame(ready, *notes)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
-from deepwright.families import Augmentation, Encoder, Feature, Fusion, Head, Loss, Optimizer, Schedule, TargetKind
+from deepwright.families import PIXELS, Augmentation, Encoder, Feature, Fusion, Head, Loss, Optimizer, Schedule, TargetKind
 from deepwright.kinds import Kind, infer, infer_target
 from deepwright.recipe import Rate, Recipe, Training
 from deepwright.spans import as_spans, is_spans
@@ -55,6 +55,8 @@ HEADS: dict[TargetKind, str] = {
     "answer": "pointers",
     "forecast": "forecast",
     "text": "transformer_decoder",
+    "mask": "segmentation",
+    "image": "picture",
 }
 """The usual head of each kind of output."""
 
@@ -282,7 +284,7 @@ def target_feature(table: Table, name: str) -> tuple[Feature, Kind]:
             got=", ".join(table.columns[:30]),
             fix="--target COLUMN",
         )
-    kind = infer_target(table.frame[name], name)
+    kind = infer_target(table.frame[name], name, table.base)
     if kind.type == "tags" and any(_aligned(table, other, name) for other in table.columns if other != name):
         kind = Kind("labels", "lists as long as those of another column")
     if kind.type in ("constant", "empty"):
@@ -316,10 +318,13 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
     written = any(kind == "text" for kind in kinds.values())
     frozen = {name for name, rate in recipe.training.rates.items() if rate.frozen == "always"}
     many = rows >= MANY_PICTURES
-    # What is read place by place, written, or heard, needs encoders with states.
+    mapped = {recipe.outputs[name].of for name, kind in kinds.items() if kind in PIXELS}
+    # What is read place by place or pixel by pixel, written, or heard, needs encoders with states, or with maps.
     usual_of: dict[str, Any] = {"words": "lstm"} if tagged else {"sound": "crnn", "words": READ} if written else {}
     inputs = {
-        name: _encoded(feature, usual_of.get(feature.dtype), tagged=tagged, frozen=name in frozen, many=many)
+        name: _encoded(
+            feature, "unet" if name in mapped else usual_of.get(feature.dtype), tagged=tagged, frozen=name in frozen, many=many
+        )
         for name, feature in recipe.inputs.items()
     }
     inputs = _shared(inputs)
@@ -340,6 +345,20 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
             raise RecipeError(
                 "E106", f"{key} mixes pictures, and no input is one", where=f"training.{key}", fix=f"training: {{{key}: 0}}"
             )
+        if getattr(recipe.training, key) and mapped:
+            raise RecipeError(
+                "E106",
+                f"{key} mixes pictures, and where each pixel has a value of its own there is nothing to mix",
+                where=f"training.{key}",
+                fix=f"training: {{{key}: 0}}",
+            )
+    if recipe.training.resize is not None and mapped:
+        raise RecipeError(
+            "E106",
+            "pictures cannot grow in training where each pixel has a value of its own",
+            where="training.resize",
+            fix="training: {resize: null}",
+        )
     fixed = [name for name in pictures if not getattr(inputs[name].encoder, "any_size", False)]
     if recipe.training.resize is not None and (fixed or not pictures):
         raise RecipeError(

@@ -235,6 +235,8 @@ CODES: Mapping[str, str] = {
     "E265": "Pictures cannot be read: the files are missing, damaged, or no pictures.",
     "E266": "Sounds cannot be read: the files are missing, damaged, empty, or no sounds.",
     "E267": "A text that is to be continued is longer than the model takes.",
+    "E268": "Masks, or other pictures to predict, have another size than their pictures.",
+    "E269": "Masks hold values that no class has, or so many that they are no classes.",
     "E270": "A .ts file of series is malformed, or uses a form that is not read.",
     "E271": "Places of a series differ in their number of channels.",
     "E275": "Users or items to recommend cannot be told: no column names them, or a column of the model is with both.",

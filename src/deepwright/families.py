@@ -37,27 +37,35 @@ Wire = Literal["table", "image", "tokens", "series", "sound", "window"]
 """What travels from a feature to its encoder: single values in columns, a picture, a text, a series of numbers, a sound, or the
 latest rows of a table in order of time."""
 
-Dtype = Literal["number", "text", "date", "image", "tags", "series", "sound", "words", "labels", "answer", "numbers"]
+Dtype = Literal["number", "text", "date", "image", "mask", "tags", "series", "sound", "words", "labels", "answer", "numbers"]
 """What the data path casts a column to before ``fit`` and ``encode``: Float64, String, Datetime("us"), Binary or String (a
-picture's or sound's bytes or its path), List(String), List(Float64) or List(List(Float64)) of places and channels; ``words`` is
-String, or List(String) where the tokens of a text are given; ``labels`` may be spans of characters, too, and an ``answer`` is a
-text with its start; ``numbers`` is Array(Float64) of several columns side by side."""
+picture's or sound's bytes or its path), List(String), List(Float64) or List(List(Float64)) of places and channels; ``mask`` is as
+``image``, arrays of pixels of other integers allowed; ``words`` is String, or List(String) where the tokens of a text are given;
+``labels`` may be spans of characters, too, and an ``answer`` is a text with its start; ``numbers`` is Array(Float64) of several
+columns side by side."""
 
 SEQUENCES = ("tokens", "grams", "letters", "tree", "series", "sound", "written", "prompt")
 """The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end.
 ``OUTPUT.written`` are the ids of a text that is known, ``OUTPUT.prompt`` of one that is to be continued, 0 behind their end."""
 
-TargetKind = Literal["number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text", "match", "answer", "forecast"]
+TargetKind = Literal[
+    "number", "binary", "multiclass", "multilabel", "ordinal", "labels", "text", "match", "answer", "forecast", "mask", "image"
+]
 """What an output is; it decides the head, the loss, the metrics and the pictures of the report. ``labels`` are one a token, a
 ``text`` is as long as its head makes it, a ``match`` tells which rows of one input belong to which of the other, an ``answer`` is a
-span of a text that is an input, a ``forecast`` is the next rows of some columns."""
+span of a text that is an input, a ``forecast`` is the next rows of some columns, a ``mask`` has a class for each pixel of a
+picture, and an ``image`` is another picture of its size."""
 
-COUNTED = frozenset({"labels", "text", "match", "answer", "forecast"})
+PIXELS = frozenset({"mask", "image"})
+"""The kinds that have a value for each pixel of a picture."""
+
+COUNTED = frozenset({"labels", "text", "match", "answer", "forecast"}) | PIXELS
 """The kinds whose metrics are ratios of sums over rows: see :meth:`Feature.counts`."""
 
-Shape = Literal["vector", "sequence", "pair", "window"]
+Shape = Literal["vector", "sequence", "pair", "window", "map"]
 """What a head reads: one vector of all inputs, (B, D), or a vector for each place of one input, (B, T, D), with a mask, or the
-vectors of two inputs, (B, D) each, or what each window of latest rows foretells of each column."""
+vectors of two inputs, (B, D) each, or what each window of latest rows foretells of each column, or a vector for each pixel of a
+picture, (B, D, H, W)."""
 
 Normalization = Literal["instance", "mean", "last", "none"]
 """What is taken from each column of a window before its encoder, and given back to the forecast: its mean, and its deviation, which
@@ -284,8 +292,9 @@ class TargetFacts:
         classes: The labels in the order of the probabilities; empty for a number.
         counts: The training rows of each class; for ``multilabel`` the rows that carry each tag.
         rows: The training rows with a known target.
-        center: A number's value that the network predicts as 0.
-        scale: A number's distance that the network predicts as 1.
+        center: A number's value, or a picture's brightness in 0…255, that the network predicts as 0.
+        scale: The distance that the network predicts as 1.
+        channels: Of a picture: 1 for grey, 3 for RGB.
         tokens: A text's: its tokens; 0, which no token of a text has, is free for a head to mean an end or a blank by it.
         recurring: Of a match: the code of each value that several training rows have, and how many.
         forecast: What is foretold, of a forecast.
@@ -301,6 +310,7 @@ class TargetFacts:
     tokens: TokensFacts | None = None
     recurring: tuple[tuple[int, int], ...] = ()
     forecast: ForecastFacts | None = None
+    channels: int = 0
 
 
 @dataclass(frozen=True)
@@ -402,7 +412,8 @@ class Encoder(Part):
     family: ClassVar[str] = "encoders"
     accepts: ClassVar[tuple[Wire, ...]] = ("table",)
     produces: ClassVar[tuple[Shape, ...]] = ("vector",)
-    """What heads may read of it. One that produces a ``sequence`` has ``states(arrays) -> (B, T, states_width), mask (B, T)``."""
+    """What heads may read of it. One that produces a ``sequence`` has ``states(arrays) -> (B, T, states_width), mask (B, T)``,
+    one that produces a ``map`` has ``maps(arrays) -> (B, maps_width, H, W)``, as high and wide as the picture."""
     any_size: ClassVar[bool] = False
     """Whether the module takes pictures of another size than that of the facts, too (``training.resize``)."""
     fixed: ClassVar[bool] = False
@@ -474,8 +485,9 @@ class Loss(Part):
 
         ``raw`` is what the network predicts before any link function: (B,) for number and binary (a logit), (B, classes) for
         multiclass and multilabel, (B, classes - 1) cumulative logits for ordinal, (B, H, C) for a forecast, or (B, H, C, Q) of
-        quantiles. ``target`` is as :meth:`Feature.target` encodes it, without missing rows (multilabel and number: float; others:
-        int64); of a forecast (B, H, C).
+        quantiles, (B, classes, H, W) for a mask, (B, C, H, W) for an image. ``target`` is as :meth:`Feature.target` encodes it,
+        without missing rows (multilabel and number: float; others: int64); of a forecast (B, H, C); of a mask (B, H, W) with -1
+        where the class is unknown, which counts for nothing; of an image (B, C, H, W), scaled as raw is.
         """
         raise NotImplementedError
 
@@ -592,7 +604,8 @@ class Feature(Part):
     loss: Loss | None = None
     """Outputs only: the loss; the head's usual one by default."""
     of: str | None = None
-    """Outputs of the tokens of a text only: the input that they belong to; by default the only one of its kind."""
+    """Outputs of the tokens of a text, or of the pixels of a picture, only: the input that they belong to; by default the only one
+    of its kind."""
     asks: str | None = None
     """Outputs that answer a question only: the input that holds it; by default the one of that name, or the only other text."""
     weight: float = Field(1.0, gt=0)
@@ -625,9 +638,24 @@ class Feature(Part):
             text: int32 (B, U) the ids of its tokens, 1 where unknown, -1 behind its end, and throughout if it is missing or empty;
             match: int64 (B,) the same for rows that belong together, -1 if missing;
             answer: int32 (B, 2) the first and the last token, -1 if missing;
-            forecast: float32 (B, C) of each row alone, ``(value - center) / scale``, NaN if missing: the data path makes windows.
+            forecast: float32 (B, C) of each row alone, ``(value - center) / scale``, NaN if missing: the data path makes windows;
+            mask: int16 (B, H, W) class index, -1 where it is to be ignored, -1 throughout if missing;
+            image: int16 (B, H, W, C) in 0…255, -1 throughout if missing.
         """
         raise NotImplementedError
+
+    def beside(self, source: Feature, learnt: Any) -> Self:
+        """Outputs of pixels only: return this output as it is for the pictures of an input.
+
+        Args:
+            source: The input.
+            learnt: What it learnt.
+
+        Raises:
+            RecipeError: They do not fit each other (E106).
+        """
+        del source, learnt
+        return self
 
     def counts(
         self, outputs: NDArray[Any], target: NDArray[Any], state: Any, likelihood: NDArray[Any] | None = None
@@ -655,6 +683,18 @@ class Feature(Part):
             state: The learnt state.
         """
         raise NotImplementedError
+
+    def decode_at(self, name: str, outputs: NDArray[Any], state: Any, sizes: NDArray[np.int64]) -> pl.DataFrame:
+        """Outputs of pixels only: :meth:`decode` to the sizes that the pictures have themselves.
+
+        Args:
+            name: The output's name.
+            outputs: (B, H, W) classes, or (B, H, W, C) pictures.
+            state: The learnt state.
+            sizes: The height and width of each row's picture, (B, 2); 0 where there is none.
+        """
+        del sizes
+        return self.decode(name, outputs, state)
 
     @property
     def in_text(self) -> bool:
@@ -822,6 +862,18 @@ class Augmentation(Part):
             Series: ``augment(series, lengths, draw)``, (B, T, C) float, NaN where missing, and the places of each row, likewise.
         """
         raise NotImplementedError
+
+    def build_along(self, facts: Any, *, classes: bool) -> Callable[..., Any] | None:
+        """Return the change of what lies on the pictures pixel by pixel, or None where things stay in their places.
+
+        It gets the same draw as the change of the pictures, and takes the same numbers from it.
+
+        Args:
+            facts: The input's :class:`ImageFacts`.
+            classes: Whether the pixels are classes, of which no mean can be taken; else they are colours.
+        """
+        del facts, classes
+        return None
 
 
 class Average(Part):

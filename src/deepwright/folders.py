@@ -42,7 +42,7 @@ class Kind:
 
 
 @dataclass
-class _Found:
+class Found:
     """What a folder holds: the files of each part (``train``, ``test``, ``all``), the columns of each, and what is told of it."""
 
     sides: dict[str, list[str]] = field(default_factory=dict)
@@ -122,7 +122,7 @@ def _read(path: str, kind: Kind, split: str | None, names: str | None) -> Table:
     return Table(pl.DataFrame([cells, *others]), Path(path).name, tuple(notes))
 
 
-def _find(path: str, kind: Kind, names: str | None) -> _Found:
+def _find(path: str, kind: Kind, names: str | None) -> Found:
     place, _ = find(path)
     if not (place.is_dir() or is_archive(place.name)):
         raise DataError("E216", "neither a folder nor an archive", where=path)
@@ -134,7 +134,7 @@ def _find(path: str, kind: Kind, names: str | None) -> _Found:
     return _by_name(path, kind, files, others, names) if names is not None else _by_folder(path, kind, files, others)
 
 
-def _by_folder(path: str, kind: Kind, files: list[str], others: list[str]) -> _Found:
+def _by_folder(path: str, kind: Kind, files: list[str], others: list[str]) -> Found:
     """Take the last folder for the class; above it perhaps train and test, and folders around everything."""
     steps = [name.split("/") for name in files]
     length = Counter(map(len, steps)).most_common(1)[0][0] if steps else 0
@@ -151,7 +151,7 @@ def _by_folder(path: str, kind: Kind, files: list[str], others: list[str]) -> _F
             fix="put each file into the folder of its class, use a CSV file with a column of paths, or where names tell the class "
             + source_line(kind.source, path, names="{label}_{number}"),
         )
-    found = _Found(columns={name: {"label": parts[depth]} for name, parts in zip(files, steps, strict=True)}, others=others)
+    found = Found(columns={name: {"label": parts[depth]} for name, parts in zip(files, steps, strict=True)}, others=others)
     above = {parts[depth - 1].lower() for parts in steps} if depth else set()
     divided = bool(above) and above <= {*_TRAIN, *_TEST, *_VALIDATION}
     if not divided and len({tuple(parts[:depth]) for parts in steps}) > 1:
@@ -162,15 +162,15 @@ def _by_folder(path: str, kind: Kind, files: list[str], others: list[str]) -> _F
             got=listed(sorted({"/".join(parts[:depth]) for parts in steps}), 4),
             expected=usual,
         )
-    _divide(found, files, [parts[depth - 1].lower() for parts in steps] if divided else None)
+    divide(found, files, [parts[depth - 1].lower() for parts in steps] if divided else None)
     return found
 
 
-def _by_name(path: str, kind: Kind, files: list[str], others: list[str], names: str) -> _Found:
+def _by_name(path: str, kind: Kind, files: list[str], others: list[str], names: str) -> Found:
     """Take the columns from the files' names; where all lie below folders train and test, these are the parts."""
     fields = _FIELD.findall(names)
     pattern = re.compile("".join(_escaped(part) for part in re.split(r"(\{\w+\})", names)))
-    found, unfit = _Found(others=others), []
+    found, unfit = Found(others=others), []
     for name in files:
         known = pattern.fullmatch(name.rpartition(".")[0].split("/", name.count("/") - names.count("/"))[-1])
         if known is None:
@@ -185,8 +185,8 @@ def _by_name(path: str, kind: Kind, files: list[str], others: list[str], names: 
             got=listed(unfit, 3),
             fix="correct names, or rename or remove these files",
         )
-    sides = [next((step.lower() for step in name.split("/")[:-1] if _is_side(step)), "") for name in files]
-    _divide(found, files, sides if all(sides) else None)
+    sides = [next((step.lower() for step in name.split("/")[:-1] if is_side(step)), "") for name in files]
+    divide(found, files, sides if all(sides) else None)
     return found
 
 
@@ -203,11 +203,12 @@ def _escaped(part: str) -> str:
     return f"(?P<{part[1:-1]}>[^/]+?)" if _FIELD.fullmatch(part) else re.escape(part)
 
 
-def _is_side(folder: str) -> bool:
+def is_side(folder: str) -> bool:
+    """Return whether the name of a folder says which rows lie in it."""
     return folder.lower() in (*_TRAIN, *_TEST, *_VALIDATION)
 
 
-def _divide(found: _Found, files: Sequence[str], above: Sequence[str] | None) -> None:
+def divide(found: Found, files: Sequence[str], above: Sequence[str] | None) -> None:
     """Put files into their parts, by the lower-case folders above them that say train or test, if there are any."""
     if above is None:
         found.sides = {"all": list(files)} if files else {}

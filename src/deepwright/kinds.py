@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
+from deepwright import masks
 from deepwright.casting import date_formats, nesting, parse_dates, tag_sign
+from deepwright.errors import DataError
 from deepwright.files import PICTURES, SOUNDS
 from deepwright.media import is_sound
 from deepwright.spans import is_spans
@@ -23,6 +26,9 @@ _REFERENCE = re.compile(r"(^|[_\s.-])(?i:id)$|[a-z](Id|ID)$|^(?i:user|item|custo
 _LEADING_ZERO = r"^0\d+$"
 _CHINESE = r"[\x{3040}-\x{30ff}\x{4e00}-\x{9fff}\x{ac00}-\x{d7af}]"
 _MOSTLY = 0.98
+_MASK = re.compile(r"(^|[_\s.-])(?i:masks?|segmentations?)$")
+_LOOKED_AT = 12
+_MOST_CLASSES = 40
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,8 @@ class Kind:
     """What a column is.
 
     Args:
-        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``sound``, ``text``, ``tags``, ``series``),
-            or what is no input: ``constant``, ``identifier``, ``empty`` or ``labels``.
+        type: A feature type (``number``, ``category``, ``binary``, ``date``, ``image``, ``mask``, ``sound``, ``text``, ``tags``,
+            ``series``), or what is no input: ``constant``, ``identifier``, ``empty`` or ``labels``.
         why: Why, in a few words.
         note: What deserves attention, and what to do about it.
         usual: What the column usually is as an input, as a recipe declares it, where more than its type is to be told.
@@ -49,8 +55,13 @@ class Kind:
 
 
 def infer_all(table: Table) -> dict[str, Kind]:
-    """Return the kind of every column of a tidy table, as inputs."""
-    return {column.name: infer(column, column.name) for column in table.frame.get_columns()}
+    """Return the kind of every column of a tidy table, as inputs; of several columns of pictures, those of few values are masks."""
+    found = {column.name: infer(column, column.name) for column in table.frame.get_columns()}
+    pictures = [name for name, kind in found.items() if kind.type == "image"]
+    beside = {name: _mask(table.frame[name], table.base) for name in pictures} if len(pictures) > 1 else {}
+    if not all(beside.values()):
+        found |= {name: kind for name, kind in beside.items() if kind is not None}
+    return found
 
 
 def infer(column: pl.Series, name: str) -> Kind:
@@ -81,13 +92,20 @@ def infer(column: pl.Series, name: str) -> Kind:
     return _text(known.cast(pl.String), distinct, name)
 
 
-def infer_target(column: pl.Series, name: str) -> Kind:
+def infer_target(column: pl.Series, name: str, base: str = "") -> Kind:
     """Tell what an output column is: ``binary``, ``category``, ``number``, ``tags`` and so on.
 
     A number of few distinct integers (at most :data:`FEW_CLASSES`, each five times on average) is taken for classes; texts are
-    classes however many they are.
+    classes however many they are; pictures of few values are masks.
+
+    Args:
+        column: The column, tidy.
+        name: Its name.
+        base: The folder that paths of files are relative to.
     """
     kind = infer(column, name)
+    if kind.type == "image":
+        return _mask(column, base) or kind
     known = column.drop_nulls()
     if kind.type == "number":
         values = known.str.strip_chars().cast(pl.Float64, strict=False) if known.dtype == pl.String else known.cast(pl.Float64)
@@ -218,6 +236,24 @@ def _files(known: pl.Series) -> Kind | None:
         if isinstance(share, float) and share >= _MOSTLY:
             return Kind(kind, f"paths of {what}")
     return None
+
+
+def _mask(column: pl.Series, base: str) -> Kind | None:
+    """Tell pictures of few different values, of which some are looked at, or that are named as masks, from photographs."""
+    if _MASK.search(column.name):
+        return Kind("mask", "pictures, named as masks")
+    known = column.drop_nulls()
+    some = known.gather(sorted({i * (len(known) - 1) // (_LOOKED_AT - 1) for i in range(_LOOKED_AT)}))
+    if some.dtype == pl.String and base:
+        some = pl.Series(some.name, [os.path.join(base, path) for path in some], pl.String)
+    try:
+        codes = sorted(masks.counted(some, colours=False))
+    except DataError:
+        return None
+    if not 2 <= len(codes) <= _MOST_CLASSES:
+        return None
+    shown = ", ".join(masks.name_of(code) for code in codes[:6]) + (", …" if len(codes) > 6 else "")
+    return Kind("mask", f"pictures of {len(codes)} values: {shown}")
 
 
 def _numbers(known: pl.Series) -> Kind | None:

@@ -18,6 +18,7 @@ from deepwright.blocks.contract import (
     EncoderModule,
     FusionModule,
     HeadModule,
+    MapEncoderModule,
     Raw,
     ReaderModule,
     SequenceEncoderModule,
@@ -45,6 +46,7 @@ class Encoded:
         arrays: The batch; what is known of texts that are written is told to their heads.
         vectors: The vector of each group of inputs, (B, D) or (B, K, D).
         states: The states (B, T, D) and the mask (B, T) of the groups that outputs of sequences are made of.
+        maps: The maps (B, D, H, W) of the groups that outputs of pixels are made of.
         fused: The vector of all of them.
         same: Which tokens an output that asks finds in what it asks, (B, T, J); see :meth:`ReaderModule.read`.
         told: What each window foretells, of forecasts.
@@ -54,6 +56,7 @@ class Encoded:
     arrays: Mapping[str, Tensor]
     vectors: dict[str, Tensor] = field(default_factory=dict)
     states: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    maps: dict[str, Tensor] = field(default_factory=dict)
     fused: Tensor | None = None
     same: dict[str, Tensor] = field(default_factory=dict)
     told: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
@@ -70,8 +73,8 @@ class Model(nn.Module):
         weights: The weight of each output's loss.
         uncertainty: Whether the weights are learnt instead (Kendall et al., arXiv 1705.07115): each loss is scaled by
             exp(-s) and s is added.
-        reads: The group whose states an output is made of, for outputs of sequences; others are made of the fused vector, or are
-            forecasts, each of them made of all inputs, which are windows.
+        reads: The group whose states or maps an output is made of, for outputs of sequences and of pixels; others are made of the
+            fused vector, or are forecasts, each of them made of all inputs, which are windows.
         pairs: The two groups whose vectors an output compares, for outputs of pairs.
         crossed: The groups whose states the fusion reads, instead of their vectors.
         asks: The group whose states it has in mind when it reads those.
@@ -116,7 +119,7 @@ class Model(nn.Module):
             if isinstance(head, ForecastHead)
             else _pair_layer([encoders[group].width for group in self.pairs[name]], head.size)
             if name in self.pairs
-            else _output_layer(_read_width(head, encoders[self.reads[name]]), head, 1)
+            else _reading_layer(encoders[self.reads[name]], head)
             if name in self.reads
             else _output_layer(width, head, self.members)
             for name, head in heads.items()
@@ -166,7 +169,9 @@ class Model(nn.Module):
             if self.foretells:
                 found.ahead.append(cast(SequenceEncoderModule, encoder).states(own)[0])
                 continue
-            if group in (*self.reads.values(), *self.asks.values(), *self.crossed):
+            if group in self.reads.values() and isinstance(encoder, MapEncoderModule):
+                found.maps[group] = encoder.maps(own)
+            elif group in (*self.reads.values(), *self.asks.values(), *self.crossed):
                 found.states[group] = cast(SequenceEncoderModule, encoder).states(own)
             if self._vectors and (group not in self.crossed or self.pairs):
                 found.vectors[group] = encoder(own)
@@ -186,6 +191,8 @@ class Model(nn.Module):
                 raw[name] = _written(head, encoded.states.get(self.reads.get(name, "")), encoded.arrays, name)
             elif name in self.pairs:
                 raw[name] = self._pair(name, layer, encoded)
+            elif self.reads.get(name) in encoded.maps:
+                raw[name] = layer(encoded.maps[self.reads[name]])
             elif name in self.reads:
                 values, mask = encoded.states[self.reads[name]]
                 if name in self.asks:
@@ -277,7 +284,8 @@ class Model(nn.Module):
     def predict(self, raw: Mapping[str, Raw]) -> dict[str, Tensor]:
         """Return values (B,) in the target's own units or probabilities (B, classes), averaged over the members.
 
-        Of a sequence: what its head's search starts from, (B, T, O), and the head's extras, as ``OUTPUT.NAME``.
+        Of a sequence or a map: what its head's search starts from, (B, T, O) or what the head gives, and the head's extras, as
+        ``OUTPUT.NAME``.
         """
         predictions = {}
         for name, head in self._heads():
@@ -285,8 +293,8 @@ class Model(nn.Module):
             if isinstance(head, WriterModule):
                 predictions[name] = head.outputs(given)
                 continue
-            if isinstance(given, tuple):
-                predictions[name] = head.outputs(given)
+            if isinstance(given, tuple) or given.ndim == 4:
+                predictions[name] = head.outputs(given if isinstance(given, tuple) else given.float())
                 predictions |= {f"{name}.{key}": value for key, value in head.extras().items()}
                 continue
             prediction = given.float()
@@ -406,32 +414,36 @@ def _pairs(recipe: Recipe, encoders: Mapping[str, EncoderModule]) -> dict[str, t
 
 
 def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
-    """Return the input that each output of a sequence is made of.
+    """Return the input that each output of a sequence or of pixels is made of.
 
     Raises:
-        RecipeError: There is none, or several, or its encoder has no states (E108); an input has no effect on any output (E106).
+        RecipeError: There is none, or several, or its encoder has no states or maps (E108); an input has no effect on any output,
+            or is seen in several views (E106).
     """
     found, problems = {}, []
     for name, feature in recipe.outputs.items():
-        if feature.head is None or feature.head.reads != "sequence" or (isinstance(feature.head, Writer) and not recipe.inputs):
+        if feature.head is None or feature.head.reads not in ("sequence", "map"):
             continue
-        able = [
-            group for group in facts if group != TABULAR and "sequence" in getattr(recipe.inputs[group].encoder, "produces", ())
-        ]
+        if isinstance(feature.head, Writer) and not recipe.inputs:
+            continue
+        shape = feature.head.reads
+        able = [group for group in facts if group != TABULAR and shape in getattr(recipe.inputs[group].encoder, "produces", ())]
         chosen = [group for group in able if feature.of in (None, group) and (feature.of or group != feature.asks)]
         if feature.head.asks and feature.asks not in able:
             chosen = []
         if len(chosen) == 1:
             found[name] = chosen[0]
             continue
+        have, place = ("maps", "pixel of a picture") if shape == "map" else ("states", "place of an input")
         problems.append(
             Problem(
                 "E108",
-                f"the output {name} has a value for each place of an input, and "
+                f"the output {name} has a value for each {place}, and "
                 + ("there is no such input" if not chosen else "there are several"),
                 where=f"outputs.{name}.of",
                 got=", ".join(able) or ", ".join(f"{group}: {recipe.inputs[group].encoder}" for group in facts if group != TABULAR),
-                expected="one input whose encoder has states, such as lstm, gru or transformer",
+                expected=f"one input whose encoder has {have}: "
+                + ", ".join(key for key, part in Encoder.all().items() if shape in part.produces),
             )
         )
     unread = [group for group in facts if group not in (*found.values(), *(feature.asks for feature in recipe.outputs.values()))]
@@ -445,6 +457,11 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
                 fix=f"data: {{drop: [{', '.join(name for group in unread for name in _columns(recipe, group))}]}}",
             )
         )
+    problems += [
+        Problem("E106", "where each pixel has a value, a picture is seen in one view", f"inputs.{group}.tta", fix="tta: none")
+        for group in dict.fromkeys(found.values())
+        if getattr(recipe.inputs[group], "tta", "none") != "none"
+    ]
     if problems:
         raise RecipeError.of(problems)
     return found
@@ -498,6 +515,8 @@ def _row_losses(head: HeadModule, raw: Raw, target: Tensor) -> Tensor:
     """Return the loss of each row (B,), its members' losses averaged."""
     if isinstance(raw, tuple):
         return head.loss(raw, target)
+    if raw.ndim == 4:
+        return head.loss(raw.float(), target)
     if raw.ndim == 3:
         target = target.repeat_interleave(raw.shape[1], dim=0)
     flat = raw.flatten(0, -2).float()
@@ -554,8 +573,19 @@ def _pair_layer(widths: list[int], size: int) -> nn.ModuleList:
     return nn.ModuleList(nn.Linear(width, size, bias=False) if size else nn.Identity() for width in widths)
 
 
+def _reading_layer(encoder: EncoderModule, head: HeadModule) -> nn.Module:
+    """Return the output layer on states (B, T, D) or on maps (B, D, H, W)."""
+    if isinstance(encoder, MapEncoderModule):
+        return _with_bias(nn.Conv2d(encoder.maps_width, head.size, 1), head)
+    return _output_layer(_read_width(head, encoder), head, 1)
+
+
 def _output_layer(width: int, head: HeadModule, members: int) -> nn.Module:
-    layer = output_layer(width, head.size, members)
+    return _with_bias(output_layer(width, head.size, members), head)
+
+
+def _with_bias(layer: nn.Module, head: HeadModule) -> nn.Module:
+    """Let the bias of an output layer start where its head says."""
     bias = getattr(head, "initial_bias", None)
     if bias is not None:
         with torch.no_grad():

@@ -59,8 +59,24 @@ def sizes(column: pl.Series) -> NDArray[np.int64]:
     if isinstance(column.dtype, pl.Array):
         pixels = _pixel_arrays(column)
         return np.tile(np.asarray(pixels.shape[1:3], dtype=np.int64), (len(pixels), 1))
-    found = [size for size in each(column, _header, _MEDIUM) if size is not None]
+    found = [size for size in each(column, _header, MEDIUM) if size is not None]
     return np.asarray(found, dtype=np.int64).reshape(-1, 2)
+
+
+def own_sizes(column: pl.Series) -> NDArray[np.int64]:
+    """Return the (height, width) of the picture of every row, (B, 2), 0 where it is missing; arrays of pixels of any type will do.
+
+    Raises:
+        DataError: Pictures cannot be read (E265).
+    """
+    there = column.is_not_null().to_numpy()
+    found = np.zeros((len(column), 2), np.int64)
+    known = column.drop_nulls()
+    if isinstance(column.dtype, pl.Array):
+        found[there] = column.dtype.shape[:2]
+    elif len(known):
+        found[there] = sizes(known)
+    return found
 
 
 def decode(column: pl.Series, form: Form, missing: Pixels) -> Pixels:
@@ -77,7 +93,7 @@ def decode(column: pl.Series, form: Form, missing: Pixels) -> Pixels:
     if isinstance(column.dtype, pl.Array):
         return _arrays(column, form, missing)
     out = np.empty((len(column), form.height, form.width, form.channels), dtype=np.uint8)
-    for row, picture in enumerate(each(column, lambda value: _pixels(_open(value), form), _MEDIUM)):
+    for row, picture in enumerate(each(column, lambda value: _pixels(opened(value), form), MEDIUM)):
         out[row] = missing if picture is None else picture
     return out
 
@@ -97,10 +113,10 @@ def _reason(error: BaseException) -> str:
     return str(error)
 
 
-_MEDIUM = Medium("pictures", "E265", "whole files in one of " + ", ".join(FORMATS), _BROKEN, _reason)
+MEDIUM = Medium("pictures", "E265", "whole files in one of " + ", ".join(FORMATS), _BROKEN, _reason)
 
 
-def _open(value: bytes | str) -> Image.Image:
+def opened(value: bytes | str) -> Image.Image:
     """Open a file without unpacking it."""
     image = Image.open(io.BytesIO(value) if isinstance(value, bytes) else value, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
@@ -111,7 +127,7 @@ def _open(value: bytes | str) -> Image.Image:
 
 def _header(value: bytes | str) -> tuple[int, int]:
     """Return the (height, width) of a picture as it is shown."""
-    with _open(value) as image:
+    with opened(value) as image:
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         return (image.width, image.height) if turned else (image.height, image.width)
 

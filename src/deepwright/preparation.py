@@ -21,10 +21,11 @@ from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
 from deepwright.defaults import resolve_columns, resolve_network, resolve_split, target_feature
 from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
-from deepwright.families import Feature, TargetFacts
+from deepwright.families import PIXELS, Feature, TargetFacts
 from deepwright.findings import unseen_labels
 from deepwright.negatives import drawn, with_output
 from deepwright.origins import foretells
+from deepwright.pixels import DTYPES as PICTURES
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Clean, Negatives, Recipe
 from deepwright.scan import Scan
@@ -268,7 +269,7 @@ def check_labels(data: DataPath, known: Table | None, table: Table) -> None:
     ready = data.prepare(table, outputs=True)
     problems = []
     for name, facts in data.target_facts().items():
-        if not facts.classes or ready.frame[name].dtype != pl.String:
+        if not facts.classes or facts.kind in PIXELS or ready.frame[name].dtype != pl.String:
             continue
         labels = known.frame[name] if known is not None and name in known.columns else pl.Series(name, facts.classes, pl.String)
         labels = pl.concat([labels.cast(pl.String), pl.Series(name, facts.classes, pl.String)])
@@ -338,6 +339,8 @@ def check_enough(recipe: Recipe, table: Table) -> None:
             expected=f"at least {LEAST_ROWS}",
         )
     for name in recipe.outputs:
+        if recipe.outputs[name].dtype in PICTURES:
+            continue  # what pixels hold is told when they are read
         if name in table.columns and table.frame[name].drop_nulls().n_unique() < 2:
             raise DataError(
                 "E403",

@@ -151,7 +151,7 @@ def profile(table: Table, *, target: str | None = None, test: Table | None = Non
         )
     kinds = infer_all(table)
     if target is not None:
-        kinds = {**kinds, target: infer_target(table.frame[target], target)}
+        kinds = {**kinds, target: infer_target(table.frame[target], target, table.base)}
     typed = {name: _typed(table.frame[name], kinds[name].type, table.name) for name in table.columns}
     entries = [_column(table.frame[name], typed[name], kinds[name]) for name in table.columns]
     few = {name: column.gather(_sampled(len(table), sample)) for name, column in typed.items()} if len(table) > sample else typed

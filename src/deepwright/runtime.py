@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.bundle import Bundle
-from deepwright.datapath import Arrays, DataPath, joined, lengths, rows_at_once, tidied, trimmed
+from deepwright.datapath import Arrays, DataPath, joined, lengths, pictured, rows_at_once, tidied, trimmed
 from deepwright.derive import needed_columns
 from deepwright.errors import BundleError, DataError, UsageError, nearest
 from deepwright.families import COUNTED, EMBEDDING, Step, Writer
@@ -292,7 +292,7 @@ def run_rows(
     """
     collected: dict[str, list[NDArray[np.float32]]] = {}
     done, places = 0, []
-    for chosen, chunk in _chunks(arrays, rows):
+    for chosen, chunk in _chunks(arrays, rows, dense=bool(pictured(data.recipe))):
         places.append(chosen)
         left = backend.run(chunk)
         values_of = data.decided(left, chunk, backend.steps, first + chosen) if decided is None else decided(left)
@@ -304,11 +304,11 @@ def run_rows(
     return {name: joined(parts)[back] for name, parts in collected.items()}
 
 
-def _chunks(arrays: Arrays, rows: int) -> Iterator[tuple[NDArray[np.int64], Arrays]]:
+def _chunks(arrays: Arrays, rows: int, *, dense: bool) -> Iterator[tuple[NDArray[np.int64], Arrays]]:
     """Yield the rows of each chunk and their arrays; sequences of about one length go together, so that little is padded."""
     known = lengths(arrays)
     if not known:
-        size = rows_at_once(arrays, CHUNK)
+        size = rows_at_once(arrays, CHUNK, dense=dense)
         for start in range(0, rows, size):
             chunk = {key: np.ascontiguousarray(array[start : start + size]) for key, array in arrays.items()}
             yield np.arange(start, min(start + size, rows)), chunk
@@ -317,7 +317,7 @@ def _chunks(arrays: Arrays, rows: int) -> Iterator[tuple[NDArray[np.int64], Arra
     while len(order):
         # The longest rows first, which tell how many fit.
         longest = trimmed({key: array[order[-1:]] for key, array in arrays.items()})
-        taken = order[-rows_at_once(longest, CHUNK) :]
+        taken = order[-rows_at_once(longest, CHUNK, dense=dense) :]
         order = order[: -len(taken)]
         chunk = trimmed({key: array[taken] for key, array in arrays.items()})
         yield taken, {key: np.ascontiguousarray(array) for key, array in chunk.items()}

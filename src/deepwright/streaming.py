@@ -25,6 +25,7 @@ from deepwright.derive import needed_columns
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError
 from deepwright.families import Feature, State
 from deepwright.machine import processors
+from deepwright.pixels import DTYPES as PICTURES
 from deepwright.preparation import (
     LEAST_ROWS,
     Prepared,
@@ -112,6 +113,12 @@ def _check_streamable(recipe: Recipe, held: Table | None) -> None:
     if recipe.data.select is not None:
         fix = "choose the columns once, on fewer rows with data: {stream: false}, and write the inputs into the recipe"
         problems.append(Problem("E241", "choosing columns looks at all of them together", "data.select", fix=fix))
+    for name, feature in recipe.outputs.items():
+        if feature.dtype in PICTURES:
+            fix = "data: {stream: false}"
+            problems.append(
+                Problem("E241", "pictures and what is true of their pixels are read together", f"outputs.{name}", fix=fix)
+            )
     for name, feature in {**recipe.inputs, **recipe.outputs}.items():
         if feature.same_as is not None:
             fix = "data: {stream: false}"

@@ -32,10 +32,25 @@ class Affine(Augmentation):
 
     def build(self, facts: ImageFacts) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
         """Return ``augment(pictures, draw)`` on (B, C, H, W) float in 0…255."""
+        return self._change(nearest=False)
+
+    def build_along(self, facts: ImageFacts, *, classes: bool) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
+        """Return the same change; of classes the nearest one is taken."""
+        del facts
+        return self._change(nearest=classes)
+
+    def _change(self, *, nearest: bool) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
         from deepwright.blocks import geometry
 
         if self.p == 0 or not (self.degrees or self.shift or self.scale or self.shear):
             return geometry.unchanged
         return partial(
-            geometry.affine, degrees=self.degrees, shift=self.shift, scale=self.scale, shear=self.shear, edge=self.edge, p=self.p
+            geometry.affine,
+            degrees=self.degrees,
+            shift=self.shift,
+            scale=self.scale,
+            shear=self.shear,
+            edge=self.edge,
+            p=self.p,
+            nearest=nearest,
         )

@@ -33,3 +33,8 @@ class Crop(Augmentation):
         return partial(
             geometry.crop, rows=round(self.shift * facts.height), columns=round(self.shift * facts.width), edge=self.edge, p=self.p
         )
+
+    def build_along(self, facts: ImageFacts, *, classes: bool) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
+        """Return the same change: whole pixels change places."""
+        del classes
+        return self.build(facts)

@@ -40,3 +40,8 @@ class Flip(Augmentation):
         if self.alternate:
             return partial(geometry.alternating_flip, axis=self.axis)
         return partial(geometry.flip, axis=self.axis, p=self.p)
+
+    def build_along(self, facts: ImageFacts, *, classes: bool) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
+        """Return the same change: whole pixels change places."""
+        del classes
+        return self.build(facts)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 Raw = Tensor | tuple[Tensor, Tensor]
 """What a head predicts from before any link function: (B, O); of a sequence (B, T, O) and its mask (B, T); of a pair two (B, D);
-of a text that is known the scores of all next tokens (N, V) and those tokens (B, U), of one that is not the memory (B, T, M)."""
+of a text that is known the scores of all next tokens (N, V) and those tokens (B, U), of one that is not the memory (B, T, M); of a
+map (B, O, H, W)."""
 
 RowLoss = Callable[[Any, Tensor], Tensor]
 """``loss(raw, target) -> (B,)``: one loss a row."""
@@ -41,6 +42,16 @@ class SequenceEncoderModule(EncoderModule):
         raise NotImplementedError
 
 
+class MapEncoderModule(EncoderModule):
+    """An encoder that has a vector for each pixel of its picture, too."""
+
+    maps_width: int
+
+    def maps(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return a vector for every pixel, (B, maps_width, H, W)."""
+        raise NotImplementedError
+
+
 class FusionModule(nn.Module):
     """``forward([(B, D_i)…]) -> (B, width)``; a members axis, if any, stands before the last.
 
@@ -57,9 +68,9 @@ class FusionModule(nn.Module):
 class HeadModule(nn.Module):
     """What turns raw predictions into a loss and into what leaves the graph. The assembler makes the output layer.
 
-    For a head that reads a sequence, raw is ``(values (B, T, size), mask (B, T))``, and so is what ``loss`` and ``outputs`` get.
-    For one that reads a pair it is the two vectors, each brought to ``size`` values, or as they are if that is 0; its loss may
-    compare the rows of a batch.
+    For a head that reads a sequence, raw is ``(values (B, T, size), mask (B, T))``, for one that reads a map (B, size, H, W), and
+    so is what ``loss`` and ``outputs`` get. For one that reads a pair it is the two vectors, each brought to ``size`` values, or as
+    they are if that is 0; its loss may compare the rows of a batch.
 
     ``size`` is the width of the raw prediction (1 is squeezed away: raw is (B,) then). ``initial_bias`` (size,), if any, is where
     the bias of the output layer starts: at what the class shares alone predict, so that training need not find them first.

@@ -102,7 +102,16 @@ def coin(rows: Tensor, seed: int) -> Tensor:
 
 
 def affine(
-    pictures: Tensor, draw: Draw, *, degrees: float, shift: float, scale: float, shear: float, edge: EdgeName, p: float
+    pictures: Tensor,
+    draw: Draw,
+    *,
+    degrees: float,
+    shift: float,
+    scale: float,
+    shear: float,
+    edge: EdgeName,
+    p: float,
+    nearest: bool = False,
 ) -> Tensor:
     """Rotate, shift, scale and shear each picture about its centre, with bilinear sampling.
 
@@ -115,6 +124,7 @@ def affine(
         shear: The largest horizontal shear either way, in degrees.
         edge: What lies beyond the edge.
         p: The probability that a picture is changed.
+        nearest: Whether the nearest pixel is taken instead, as it is.
     """
     height, width = pictures.shape[2:]
     chosen = choose(pictures, p, draw)
@@ -129,7 +139,8 @@ def affine(
     bottom = torch.stack([sin * (width / height), sin * tan + cos, down], 1)
     grid = F.affine_grid(torch.stack([top, bottom], 1), list(pictures.shape), align_corners=False)
     padding = {"zero": "zeros", "border": "border", "reflect": "reflection"}[edge]
-    moved = F.grid_sample(pictures, grid, padding_mode=padding, align_corners=False)
+    mode = "nearest" if nearest else "bilinear"
+    moved = F.grid_sample(pictures, grid, mode=mode, padding_mode=padding, align_corners=False)
     return torch.where(chosen, moved, pictures)
 
 

@@ -285,3 +285,57 @@ class ForecastHead(HeadModule):
     def outputs(self, raw: Tensor) -> Tensor:
         """Return the values in the columns' own units, (B, H, C) or (B, H, C, Q)."""
         return raw.reshape(-1, *self.shape) * self.scale + self.center
+
+
+class SegmentationHead(HeadModule):
+    """A class for each pixel: raw holds a logit for each class and pixel, (B, classes, H, W).
+
+    Args:
+        loss: The loss.
+        classes: How many.
+        counts: The pixels of each class, if known.
+    """
+
+    def __init__(self, loss: RowLoss, classes: int, counts: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.size = classes
+        self.loss = loss
+        if counts:
+            shares = torch.log(torch.tensor([float(c) for c in counts]) + 0.5)
+            self.initial_bias = shares - shares.mean()
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return the probabilities, (B, classes, H, W)."""
+        return torch.softmax(raw, 1)
+
+
+class PictureHead(HeadModule):
+    """The colours of each pixel: raw holds them standardised, (B, C, H, W).
+
+    Args:
+        loss: The loss of standardised pictures.
+        channels: C.
+        center: The brightness in 0…255 that raw 0 stands for.
+        scale: The distance that raw 1 stands for.
+    """
+
+    def __init__(self, loss: RowLoss, channels: int, center: float, scale: float) -> None:
+        super().__init__()
+        self.size = channels
+        self.compare = loss
+        self.center = center
+        self.scale = scale
+        self.initial_bias = torch.zeros(channels)
+
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of each picture, (B,).
+
+        Args:
+            raw: (B, C, H, W).
+            target: (B, H, W, C) in 0…255.
+        """
+        return self.compare(raw, (target.permute(0, 3, 1, 2).to(raw.dtype) - self.center) / self.scale)
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return the pictures in 0…255, (B, H, W, C)."""
+        return (raw * self.scale + self.center).clamp(0.0, 255.0).permute(0, 2, 3, 1)

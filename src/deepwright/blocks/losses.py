@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from deepwright.blocks.contract import RowLoss
 from deepwright.families import TargetKind
+from deepwright.likeness import C1, C2, gaussian
 
 
 def row_mean(values: Tensor) -> Tensor:
@@ -82,6 +83,63 @@ def cross_entropy(raw: Tensor, target: Tensor, smoothing: float) -> Tensor:
     return F.cross_entropy(raw, target, reduction="none", label_smoothing=smoothing)
 
 
+def per_pixel(loss: RowLoss, weights: Sequence[float] | None = None) -> RowLoss:
+    """Return the mean of a loss of classes over the known pixels of each row: raw (B, K, H, W) and target (B, H, W), (B,).
+
+    Args:
+        loss: The loss of classes, ``(N, K), (N,) → (N,)``.
+        weights: What a pixel of each class counts; 1 by default.
+    """
+
+    def mean(raw: Tensor, target: Tensor) -> Tensor:
+        known = (target >= 0).flatten(1)
+        classes = target.long().clamp_min(0).flatten()
+        each = loss(raw.permute(0, 2, 3, 1).reshape(-1, raw.shape[1]), classes)
+        if weights is not None:
+            each = each * torch.tensor(weights, dtype=raw.dtype, device=raw.device)[classes]
+        return (each.view(known.shape) * known).sum(1) / known.sum(1).clamp_min(1)
+
+    return mean
+
+
+def dice(raw: Tensor, target: Tensor, smooth: float) -> Tensor:
+    """``1 - mean over classes of (2 Σ p t + s) / (Σ p + Σ t + s)`` over the known pixels of each row, (B,) (arXiv 1606.04797).
+
+    Args:
+        raw: (B, K, H, W) logits.
+        target: (B, H, W) classes, -1 unknown.
+        smooth: s; it makes a class that is neither there nor predicted right.
+    """
+    known = (target >= 0).unsqueeze(1)
+    hot = F.one_hot(target.long().clamp_min(0), raw.shape[1]).permute(0, 3, 1, 2) * known
+    shares = torch.softmax(raw, 1) * known
+    both = (shares * hot).flatten(2).sum(2)
+    either = shares.flatten(2).sum(2) + hot.flatten(2).sum(2)
+    return 1.0 - ((2.0 * both + smooth) / (either + smooth)).mean(1)
+
+
+def charbonnier(raw: Tensor, target: Tensor, epsilon: float) -> Tensor:
+    """``√((raw - target)² + ε²) - ε``, (B,) (Charbonnier et al. 1994)."""
+    return row_mean(torch.sqrt((raw - target).square() + epsilon**2) - epsilon)
+
+
+def dissimilarity(raw: Tensor, target: Tensor, center: float, scale: float) -> Tensor:
+    """``1 - SSIM`` of standardised pictures (B, C, H, W), (B,); see :func:`deepwright.likeness.ssim`."""
+    ours, theirs = raw * scale + center, target * scale + center
+    channels = raw.shape[1]
+    stacked = torch.cat([ours, theirs, ours * ours, theirs * theirs, ours * theirs], 1)
+    for axis in (2, 3):
+        window = torch.tensor(gaussian(stacked.shape[axis]), dtype=raw.dtype, device=raw.device)
+        shape = (-1, 1, len(window), 1) if axis == 2 else (-1, 1, 1, len(window))
+        kernel = window.view(*shape[1:]).expand(stacked.shape[1], *shape[1:])
+        stacked = F.conv2d(stacked, kernel, groups=stacked.shape[1])
+    one, two, square, other, product = torch.split(stacked, channels, 1)
+    across = product - one * two
+    spread = square - one * one + other - two * two
+    likeness = (2 * one * two + C1) * (2 * across + C2) / ((one * one + two * two + C1) * (spread + C2))
+    return 1.0 - row_mean(likeness)
+
+
 def kl_divergence(raw: Tensor, target: Tensor, smoothing: float) -> Tensor:
     """KL(target ‖ softmax(raw)) for (B, classes) and a class index (B,) or a distribution (B, classes); (B,), at least 0."""
     wanted = distribution(target, raw.shape[-1], smoothing, raw.dtype)
@@ -109,6 +167,7 @@ def multiclass_focal(raw: Tensor, target: Tensor, gamma: float, alpha: Sequence[
 
 def focal(kind: TargetKind, gamma: float, alpha: float | Sequence[float] | None) -> RowLoss:
     """Return the focal loss of a kind of output; ``alpha`` is one value for yes/no decisions, one a class for multiclass."""
-    if kind == "multiclass":
-        return partial(multiclass_focal, gamma=gamma, alpha=None if isinstance(alpha, float) else alpha)
+    if kind in ("multiclass", "mask"):
+        loss = partial(multiclass_focal, gamma=gamma, alpha=None if isinstance(alpha, float) else alpha)
+        return per_pixel(loss) if kind == "mask" else loss
     return partial(binary_focal, kind=kind, gamma=gamma, alpha=alpha if isinstance(alpha, float) else None)

@@ -12,8 +12,8 @@ def known(target: Tensor) -> Tensor:
         there = ~torch.isnan(target)
         # Of a forecast one value is enough: its loss leaves out the others.
         return there if there.ndim == 1 else there.all(dim=1) if there.ndim == 2 else there.flatten(1).any(dim=1)
-    # Of the labels of a sequence one is enough: the others stand behind its end, or are unknown themselves.
-    return target >= 0 if target.ndim == 1 else (target >= 0).any(dim=1)
+    # Of the labels of a sequence or of pixels one is enough: the others stand behind its end, or are unknown themselves.
+    return target >= 0 if target.ndim == 1 else (target >= 0).flatten(1).any(dim=1)
 
 
 def weight(target: Tensor, rows: Tensor | None) -> Tensor:

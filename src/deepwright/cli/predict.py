@@ -45,11 +45,24 @@ def predict(
     """Predict new rows with a bundle: the predicted values, and the probability of every class."""
     check_ending(out)
 
+    import polars as pl
+
     from deepwright.bundle import write_atomically
+    from deepwright.steps.predict import file_names
     from deepwright.steps.predict import predict as step
 
     with Console(quiet=quiet) as console:
         frame = step(Path(bundle), data, on=on, listener=console)
+        pictures = [name for name, dtype in frame.schema.items() if dtype == pl.Binary]
+        if pictures and (out is None or (as_json and out.suffix.lower() == ".parquet")):
+            raise UsageError(
+                "E704",
+                f"pictures are predicted ({', '.join(pictures)}), which the terminal does not show",
+                fix=f"deepwright predict {bundle} {data} -o predictions.csv",
+            )
+        if out is not None and pictures and out.suffix.lower() != ".parquet":
+            frame = write_pictures(frame, pictures, out, file_names(Path(bundle), data))
+            console.say("predicted", f"{frame.height:,} rows of pictures → {out.with_suffix('')}/")
         if out is not None:
             write_atomically(out, render(frame, out.suffix.lower()))
             console.say("predicted", f"{frame.height:,} rows → {out}")
@@ -57,6 +70,39 @@ def predict(
         emit_json(frame.to_dicts())
     elif out is None:
         sys.stdout.write(_flat(frame).write_csv())
+
+
+def write_pictures(frame: pl.DataFrame, columns: list[str], out: Path, names: list[str]) -> pl.DataFrame:
+    """Write predicted pictures into a folder beside a file, and return the rows with their paths from there.
+
+    Args:
+        frame: The predictions.
+        columns: The columns of PNG files.
+        out: The file; the folder is called as it is, without its suffix, and has a folder for each column if there are several.
+        names: What the files of each row are called.
+
+    Raises:
+        UsageError: They cannot be written, or the folder holds other files (E703).
+    """
+    import polars as pl
+
+    folder = out.with_suffix("")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        # It may hold the very pictures that were predicted from.
+        fix = "give another name with -o, or move the folder away"
+        raise UsageError("E703", "the folder for the predicted pictures is there already", where=str(folder), fix=fix)
+    found = []
+    for column in columns:
+        place = folder / column if len(columns) > 1 else folder
+        files = [place / f"{name}.png" for name in names]
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            for file, data in zip(files, frame[column], strict=True):
+                file.write_bytes(data)
+        except OSError as error:
+            raise UsageError("E703", "the folder cannot be written", where=str(place), got=error.strerror or str(error)) from None
+        found.append(pl.Series(column, [file.relative_to(out.parent).as_posix() for file in files], dtype=pl.String))
+    return frame.with_columns(found)
 
 
 def check_ending(out: Path | None, but: tuple[str, ...] = ()) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepwright.batches import Augment, AugmentPictures, AugmentSequences, Rows
+from deepwright.batches import Augment, AugmentSequences, PictureChange, Rows
 from deepwright.blocks.numbers import PiecewiseLinearEncoding
 from deepwright.blocks.rates import Rates
 from deepwright.blocks.recompute import recompute
 from deepwright.blockwise import open_rows, open_sampler
-from deepwright.datapath import Arrays, DataPath, lengths, rows_at_once, trimmed
+from deepwright.datapath import Arrays, DataPath, lengths, pictured, rows_at_once, trimmed
 from deepwright.engine.choices import device_of
 from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Score, Settings, Task
@@ -103,14 +103,14 @@ def assemble(
         clip=training.clip,
         l1=training.l1,
         l2=training.l2,
-        evaluation_batch=rows_at_once(held.arrays, Settings.evaluation_batch),
+        evaluation_batch=rows_at_once(held.arrays, Settings.evaluation_batch, dense=bool(pictured(recipe))),
     )
     resize = (1.0, 0.0) if training.resize is None else (training.resize.start, training.resize.until)
     feed = Feed(
         rows,
         sampler,
         training.seed,
-        _augmentations(recipe, data),
+        _augmentations(recipe, data, model),
         training.mixup,
         training.cutmix,
         resize,
@@ -120,7 +120,7 @@ def assemble(
     if (model.reads or model.writers) and world.size > 1:
         raise RecipeError(
             "E106",
-            "outputs of sequences train in one process only",
+            "outputs of sequences and of pixels train in one process only",
             where="outputs." + next(iter((*model.reads, *model.writers))),
             got=f"{world.size} processes",
         )
@@ -195,24 +195,19 @@ def _say_complete(model: Model, rows: Rows) -> None:
                     module.complete = True
 
 
-def _augmentations(recipe: Recipe, data: DataPath) -> dict[str, Augment]:
+def _augmentations(recipe: Recipe, data: DataPath, model: Model) -> dict[str, Augment]:
     """Return one change for each input of pictures, sounds or series: its declared augmentations, one after the other."""
     found: dict[str, Augment] = {}
+    kinds = {name: facts.kind for name, facts in data.target_facts().items()}
     for group, facts in data.facts().items():
         parts = getattr(recipe.inputs.get(group), "augment", None)
-        if parts and facts.wire in ("image", "sound", "series"):
-            build: Callable[[list[Augment]], Augment] = _pictures_changed if facts.wire == "image" else _sequences_changed
-            found[f"{group}.{facts.wire}"] = build([part.build(getattr(facts, facts.wire)) for part in parts])
+        if parts and facts.wire in ("sound", "series"):
+            found[f"{group}.{facts.wire}"] = _sequences_changed([part.build(getattr(facts, facts.wire)) for part in parts])
+        elif parts and facts.wire == "image":
+            above = {name: kinds[name] == "mask" for name, source in model.reads.items() if source == group}
+            along = {name: [part.build_along(facts.image, classes=classes) for part in parts] for name, classes in above.items()}
+            found[f"{group}.image"] = PictureChange([part.build(facts.image) for part in parts], along)
     return found
-
-
-def _pictures_changed(changes: Sequence[AugmentPictures]) -> AugmentPictures:
-    def change(pictures: Tensor, draw: Draw) -> Tensor:
-        for each in changes:
-            pictures = each(pictures, draw)
-        return pictures
-
-    return change
 
 
 def _sequences_changed(changes: Sequence[AugmentSequences]) -> AugmentSequences:

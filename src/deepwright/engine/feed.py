@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from deepwright.batches import Augment, Batch, Rows, Sampler, mix, seeded, shrunk
+from deepwright.batches import Augment, Batch, PictureChange, Rows, Sampler, mix, seeded, shrunk
 from deepwright.datapath import trimmed
 from deepwright.engine.parallel import ALONE, World
 from deepwright.families import Draw
@@ -76,14 +76,12 @@ class Feed:
     def _changed(self, batch: Batch, draw: Draw) -> Batch:
         """Apply each input's own augmentations, then mixup or CutMix."""
         for key, change in self.augment.items():
-            if key.endswith((".sound", ".series")):
+            if not isinstance(change, PictureChange):
                 lengths = f"{key.rpartition('.')[0]}.lengths"
                 batch.arrays[key], batch.arrays[lengths] = change(batch.arrays[key].float(), batch.arrays[lengths], draw)
                 batch.arrays |= trimmed({name: batch.arrays[name] for name in (key, lengths)})
                 continue
-            # Augmentations see (B, C, H, W); the wire is (B, H, W, C).
-            picture = batch.arrays[key].permute(0, 3, 1, 2).float()
-            batch.arrays[key] = change(picture, draw).permute(0, 2, 3, 1)
+            change(batch, key, draw)
         images = _images(batch)
         if images and (self.mixup or self.cutmix):
             return mix(batch, images, self.mixup, self.cutmix, draw.generator)

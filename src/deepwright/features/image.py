@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from deepwright import pictures
+from deepwright import likeness, pictures, pixels
 from deepwright.encoding import no_values
-from deepwright.families import Augmentation, Dtype, Facts, Feature, ImageFacts, State
+from deepwright.families import Augmentation, Dtype, Facts, Feature, ImageFacts, State, TargetFacts
 
 Pixels = NDArray[np.uint8]
 
@@ -50,6 +50,9 @@ class Image(Feature):
     JPEG, PNG, GIF, BMP, WebP, TIFF and PPM are read; of several frames the first. The camera's orientation is applied;
     transparent parts lie over white; 16-bit grey is scaled to 8 bits; CMYK and palettes become RGB. A missing picture is the
     mean colour of the training pictures.
+
+    As an output: a picture of the size of another, made of it, as in denoising or colouring. Predictions are PNG files of the
+    size of the pictures that they are made of.
     """
 
     dtype: ClassVar[Dtype] = "image"
@@ -122,6 +125,51 @@ class Image(Feature):
         """Return the picture's facts."""
         return Facts(name, image=ImageFacts(state.height, state.width, state.channels, state.mean, state.std, state.patches))
 
+    def beside(self, source: Feature, learnt: Any) -> Self:
+        """Return this output at the size of an input's pictures.
+
+        Raises:
+            RecipeError: A size is declared that they do not have, or only the centre of pictures is seen (E106).
+        """
+        return pixels.same_scene(self, source, learnt)
+
+    def target(self, column: pl.Series, state: ImageState) -> NDArray[np.int16]:
+        """Return the pictures, (B, H, W, C) in 0…255, -1 throughout where one is missing.
+
+        Raises:
+            DataError: Pictures cannot be read (E265, all of them listed).
+        """
+        target = self.encode(column, state)["image"].astype(np.int16)
+        target[column.is_null().to_numpy()] = -1
+        return target
+
+    def target_facts(self, name: str, state: ImageState) -> TargetFacts:
+        """Return the channels, and the mean and deviation of the brightness."""
+        center, scale = float(np.mean(state.mean)), float(np.mean(state.std))
+        return TargetFacts(name, "image", center=center, scale=max(scale, 1.0), channels=state.channels)
+
+    def counts(
+        self, outputs: NDArray[Any], target: NDArray[Any], state: ImageState, likelihood: NDArray[Any] | None = None
+    ) -> NDArray[np.float64]:
+        """Return the counts of :func:`deepwright.likeness.counts`."""
+        del likelihood
+        return likeness.counts(outputs, target)
+
+    def decode(self, name: str, outputs: NDArray[Any], state: ImageState) -> pl.DataFrame:
+        """Return PNG files at the size of the outputs.
+
+        Args:
+            name: The output's name.
+            outputs: (B, H, W, C) in 0…255.
+            state: The learnt state.
+        """
+        sizes = np.tile(np.asarray(outputs.shape[1:3], np.int64), (len(outputs), 1))
+        return self.model_copy(update={"resize": "stretch"}).decode_at(name, outputs, state, sizes)
+
+    def decode_at(self, name: str, outputs: NDArray[Any], state: ImageState, sizes: NDArray[np.int64]) -> pl.DataFrame:
+        """Return PNG files of the pictures' own sizes; see :meth:`deepwright.families.Feature.decode_at`."""
+        return pl.DataFrame({name: pixels.written(outputs, sizes, self.resize, _plain, smooth=True)})
+
     @classmethod
     def columns(cls) -> dict[str, list[Any]]:
         """Return grey, coloured, and differently large pictures as the bytes of PNG files."""
@@ -129,6 +177,12 @@ class Image(Feature):
         grey = [pictures.png(draw.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in range(4)]
         colour = [pictures.png(draw.integers(0, 256, (h, w, 3), dtype=np.uint8)) for h, w in ((8, 12), (16, 9), (9, 20))]
         return {"grey": [*grey, None], "colour": [None, *colour], "mixed": [grey[0], colour[0], colour[1]]}
+
+
+def _plain(picture: NDArray[Any]) -> Pixels:
+    """Return the pixels of a file, (H, W) or (H, W, 3)."""
+    whole = np.asarray(np.clip(picture, 0, 255), np.uint8)
+    return np.asarray(whole[..., 0] if whole.shape[2] == 1 else whole)
 
 
 class _Moments(NamedTuple):

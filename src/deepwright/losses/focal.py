@@ -22,20 +22,21 @@ class Focal(Loss):
     For rare classes; the probabilities come out less certain than they should be, so calibrate them if they matter.
     """
 
-    kinds: ClassVar[tuple[TargetKind, ...]] = ("binary", "multiclass", "multilabel")
+    kinds: ClassVar[tuple[TargetKind, ...]] = ("binary", "multiclass", "multilabel", "mask")
 
     gamma: float = Field(2.0, ge=0)
     """How much less: 0 is cross-entropy."""
     alpha: Share | list[Weight] | None = None
-    """Balance: the weight of "yes" (and 1 - alpha of "no") for binary and multilabel, one weight a class for multiclass."""
+    """Balance: the weight of "yes" (and 1 - alpha of "no") for binary and multilabel, one weight a class for multiclass and
+    masks."""
 
     def build(self, facts: TargetFacts) -> RowLoss:
-        """Return the loss of a row, averaged over its tags.
+        """Return the loss of a row, averaged over its tags or its pixels.
 
         Raises:
             RecipeError: ``alpha`` has the wrong form for the output, or not one weight a class (E106).
         """
-        wanted = len(facts.classes) if facts.kind == "multiclass" else 0
+        wanted = len(facts.classes) if facts.kind in ("multiclass", "mask") else 0
         given = len(self.alpha) if isinstance(self.alpha, list) else 0
         if self.alpha is not None and given != wanted:
             raise RecipeError(

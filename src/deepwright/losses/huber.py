@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Huber(Loss):
     """Squared near the target and absolute far from it (Huber 1964): smooth, and robust to outliers."""
 
-    kinds: ClassVar[tuple[TargetKind, ...]] = ("number", "forecast")
+    kinds: ClassVar[tuple[TargetKind, ...]] = ("number", "forecast", "image")
 
     delta: float = Field(1.0, gt=0)
     """Where squared turns into absolute, in units of the target's own scale."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class MAE(Loss):
     """The absolute error, in units of the target's own scale: predicts the median, and is robust to outliers."""
 
-    kinds: ClassVar[tuple[TargetKind, ...]] = ("number", "forecast")
+    kinds: ClassVar[tuple[TargetKind, ...]] = ("number", "forecast", "image")
 
     def build(self, facts: TargetFacts) -> RowLoss:
         """Return ``|raw - target|``."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class MSE(Loss):
     """The squared error, in units of the target's own scale: predicts the mean, and feels outliers strongly."""
 
-    kinds: ClassVar[tuple[TargetKind, ...]] = ("number", "forecast")
+    kinds: ClassVar[tuple[TargetKind, ...]] = ("number", "forecast", "image")
 
     def build(self, facts: TargetFacts) -> RowLoss:
         """Return ``(raw - target)²``."""

@@ -64,6 +64,8 @@ class ClassRow(Spec):
     """The harmonic mean of both; null if neither is defined."""
     roc_auc: float | None
     """The class against the rest; null if one side has no row."""
+    iou: float | None = None
+    """Masks only: intersection over union; null if the class is neither there nor found. Rows are then pixels, and F1 is Dice."""
 
 
 class Confusion(Spec):
@@ -240,7 +242,7 @@ def class_rows(rows: Rows, labels: Sequence[str]) -> tuple[ClassRow, ...]:
 
 
 def span_rows(rows: Rows, types: Sequence[str]) -> tuple[ClassRow, ...]:
-    """Return how each type of span fares."""
+    """Return how each type of span, or class of pixels, fares."""
     sums = rows.outputs[:, 3:].sum(0).reshape(-1, 3)
 
     def ratio(above: float, below: float) -> float | None:
@@ -255,6 +257,7 @@ def span_rows(rows: Rows, types: Sequence[str]) -> tuple[ClassRow, ...]:
             recall=ratio(right, there),
             f1=ratio(2 * right, found + there),
             roc_auc=None,
+            iou=ratio(right, found + there - right) if rows.kind == "mask" else None,
         )
         for kind, (right, found, there) in zip(types, sums, strict=True)
     )
@@ -312,6 +315,10 @@ def worst(rows: Rows, size: int) -> tuple[int, ...]:
     elif rows.kind == "forecast":
         badness = rows.outputs[:, 1] / rows.outputs[:, 0]
         wrong = badness > 0
+    elif rows.kind in ("mask", "image"):
+        # The mean IoU of a picture's own classes, or its PSNR.
+        badness = -rows.outputs[:, 2 if rows.kind == "mask" else 0]
+        wrong = np.ones(len(rows), bool)
     elif rows.kind == "labels":
         badness = rows.outputs[:, 1] - rows.outputs[:, 0]
         wrong = badness > 0

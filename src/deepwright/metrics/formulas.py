@@ -312,6 +312,49 @@ def forecast_coverage(s: Sample) -> Floats:
     return _each(s, FIXED - 1, FIXED - 3)
 
 
+def _classes(s: Sample) -> tuple[Floats, Floats, Floats]:
+    """Return the pixels of each class found rightly, found and there, three (K, R); see :func:`deepwright.masks.counts`."""
+    sums = s.sum(s.rows.outputs[:, 3:]).reshape(-1, 3, len(s.total))
+    return sums[:, 0], sums[:, 1], sums[:, 2]
+
+
+def mean_iou(s: Sample) -> Floats:
+    """Return the mean of intersection / union over the classes that are there or found anywhere (Jaccard 1912)."""
+    right, found, there = _classes(s)
+    return _mean_defined(_ratio(right, found + there - right))
+
+
+def mean_dice(s: Sample) -> Floats:
+    """Return the mean of 2 right / (found + there) over the classes that are there or found anywhere (Dice 1945)."""
+    right, found, there = _classes(s)
+    return _mean_defined(_ratio(2 * right, found + there))
+
+
+def row_iou(s: Sample) -> Floats:
+    """Return the mean over the rows of the mean IoU of a row's own classes."""
+    return s.mean(s.rows.outputs[:, 2])
+
+
+def psnr(s: Sample) -> Floats:
+    """Return the mean of 10 log10(255² / mean squared error) over the pictures; see :func:`deepwright.likeness.counts`."""
+    return s.mean(s.rows.outputs[:, 0])
+
+
+def ssim(s: Sample) -> Floats:
+    """Return the mean structural similarity."""
+    return s.mean(s.rows.outputs[:, 1])
+
+
+def picture_mae(s: Sample) -> Floats:
+    """Return mean |ŷ − y| over all pixels."""
+    return s.mean(s.rows.outputs[:, 2])
+
+
+def picture_rmse(s: Sample) -> Floats:
+    """Return √ mean (ŷ − y)² over all pixels."""
+    return np.sqrt(s.mean(s.rows.outputs[:, 3]))
+
+
 def balanced_accuracy(s: Sample) -> Floats:
     """Return the mean recall of the classes that occur."""
     hits, _, true = s.table

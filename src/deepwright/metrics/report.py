@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepwright import forecasts, tagging
+from deepwright import forecasts, masks, tagging
 from deepwright.errors import DataError
 from deepwright.families import COUNTED, ForecastFacts, TargetFacts, TargetKind
 from deepwright.metrics import figures
@@ -29,6 +29,7 @@ _CHUNK = 2_000_000
 _BIASED = frozenset({"calibration_error"})
 """Metrics that resampling can only raise; their intervals are shifted back by the bias."""
 _WORST = 24
+_SOME = 4
 
 
 class Measure(Spec):
@@ -93,6 +94,10 @@ class OutputReport(Spec):
     """Some forecasts beside what came, for the pictures."""
     worst: tuple[int, ...] = ()
     """The positions, in the arrays that were given, of the 24 largest errors or most confident mistakes, worst first."""
+    middle: tuple[int, ...] = ()
+    """Of masks and pictures: the positions of 4 that are neither good nor bad."""
+    best: tuple[int, ...] = ()
+    """Of masks and pictures: the positions of the 4 best, best first."""
 
     @property
     def headline(self) -> Measure:
@@ -158,7 +163,7 @@ def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *,
         rounds = 0
     measures = _measures(rows, known, rounds, seed)
     main = next((name for name, measure in measures.items() if measure.value is not None), main)
-    guess = naive(facts, len(rows))
+    guess = _constant(facts, rows) if facts.kind == "mask" else naive(facts, len(rows))
     base: dict[str, float | None] = {}
     if facts.forecast is not None:
         again = Sample(replace(rows, outputs=forecasts.as_naive(rows.outputs)))
@@ -219,6 +224,10 @@ def _pictures(rows: Rows, facts: TargetFacts, seed: int) -> dict[str, Any]:
         return {"per_class": figures.span_rows(rows, tagging.types(facts.classes))}
     if rows.kind == "match":
         return {}
+    if rows.kind == "mask":
+        return {"per_class": figures.span_rows(rows, facts.classes), **_spread(rows)}
+    if rows.kind == "image":
+        return _spread(rows)
     if rows.kind == "number":
         return {"residuals": figures.residuals(rows), "sample": figures.points(rows, seed)}
     roc, pr = figures.curves(rows, facts.classes)
@@ -227,6 +236,19 @@ def _pictures(rows: Rows, facts: TargetFacts, seed: int) -> dict[str, Any]:
         found["confusion"], found["confusions"] = figures.confusion(rows, facts.classes)
         found["calibration"] = figures.calibration(rows)
     return found
+
+
+def _constant(facts: TargetFacts, rows: Rows) -> tuple[Floats, str]:
+    """Return what the pixels of one class alone, the commonest of the training masks, would count for, and how to say it."""
+    usual = int(np.argmax(facts.counts))
+    return masks.always(rows.outputs, usual), f'always "{facts.classes[usual]}"'
+
+
+def _spread(rows: Rows) -> dict[str, Any]:
+    """Return the positions of rows in the middle, and of the best."""
+    order = figures.worst(rows, len(rows))
+    middle = max(0, len(order) // 2 - _SOME // 2)
+    return {"middle": order[middle : middle + _SOME], "best": order[::-1][:_SOME]}
 
 
 def _number(value: float) -> float | None:

@@ -41,6 +41,7 @@ _TAGS = "no tag is true or predicted anywhere"
 _SPANS = "no span is there or found"
 _UNSOUGHT = "no text was sought, only the likelihood of the true one measured"
 _UNLIKELY = "the likelihood of the true text is not known"
+_PIXELS = "no pixel has a known class"
 _CONSTANT = "all predictions, or all targets, are equal"
 _UNKNOWN = "no value is known"
 _NO_QUANTILES = "no quantiles are foretold"
@@ -147,6 +148,20 @@ METRICS: dict[TargetKind, dict[str, Metric]] = {
         "coverage": Metric(
             "Coverage", formulas.forecast_coverage, True, _NO_QUANTILES, "share of values between the outermost quantiles"
         ),
+    },
+    "mask": {
+        "mean_iou": Metric(
+            "Mean IoU", formulas.mean_iou, True, _PIXELS, "mean over the classes of intersection over union, all pixels"
+        ),
+        "mean_dice": Metric("Mean Dice", formulas.mean_dice, True, _PIXELS, "mean F1 of the classes, over all pixels"),
+        "pixel_accuracy": Metric("Pixel accuracy", formulas.token_accuracy, True, _PIXELS, "share of pixels decided rightly"),
+        "picture_iou": Metric("IoU of a picture", formulas.row_iou, True, _BIG, "mean over the pictures of their own mean IoU"),
+    },
+    "image": {
+        "psnr": Metric("PSNR", formulas.psnr, True, _BIG, "peak signal to noise, in decibels, the mean over the pictures"),
+        "ssim": Metric("SSIM", formulas.ssim, True, _BIG, "structural similarity, 1 for equal pictures"),
+        "mae": Metric("MAE", formulas.picture_mae, False, _BIG, "mean absolute error, of 255"),
+        "rmse": Metric("RMSE", formulas.picture_rmse, False, _BIG, "root of the mean squared error, of 255"),
     },
     "ordinal": {
         "quadratic_kappa": Metric(

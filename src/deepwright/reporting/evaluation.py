@@ -9,9 +9,12 @@ import numpy as np
 import polars as pl
 
 from deepwright import sounds
+from deepwright.families import PIXELS
 from deepwright.media import is_sound
 from deepwright.metrics import METRICS, Measure, OutputReport
+from deepwright.metrics.figures import ClassRow
 from deepwright.reporting import charts
+from deepwright.reporting.examples import colour
 from deepwright.reporting.page import (
     Page,
     Section,
@@ -20,11 +23,13 @@ from deepwright.reporting.page import (
     embedded,
     figures,
     heading,
+    legend,
     mapping,
     paragraph,
     picture,
     section,
     shots,
+    strips,
     table,
     tiles,
 )
@@ -75,7 +80,10 @@ def evaluation_sections(reports: Reports, worst: Worst) -> list[Section]:
     return [
         section("Summary", each(lambda _, report: summary(report))),
         section("Pictures", each(lambda _, report: pictures(report))),
-        section("Worst examples", each(lambda name, report: _worst(report, worst.get(name)))),
+        section(
+            "Examples" if any(report.kind in PIXELS for report in reports.values()) else "Worst examples",
+            each(lambda name, report: _worst(report, worst.get(name))),
+        ),
         section("Tables", each(lambda _, report: _tables(report))),
     ]
 
@@ -217,12 +225,19 @@ def _calibration(report: OutputReport) -> Markup | None:
 
 
 def _class_bars(report: OutputReport) -> list[Markup | None]:
+    if report.kind == "mask":
+        return [charts.bars([r.label for r in _lowest(report)], [r.iou for r in _lowest(report)], title="IoU of each class")]
     if len(report.per_class) < 3:
         return []
-    rows = sorted(report.per_class, key=lambda row: (row.f1 is None, row.f1 or 0.0))[:_BARS]
+    rows = _lowest(report)
     kind = "tag" if report.kind == "multilabel" else "class"
     most = f", the {_BARS} lowest" if len(report.per_class) > _BARS else ""
     return [charts.bars([r.label for r in rows], [r.f1 for r in rows], title=f"F1 of each {kind}{most}")]
+
+
+def _lowest(report: OutputReport) -> list[ClassRow]:
+    """Return the classes with the lowest F1, lowest first."""
+    return sorted(report.per_class, key=lambda row: (row.f1 is None, row.f1 or 0.0))[:_BARS]
 
 
 def _tables(report: OutputReport) -> Markup:
@@ -239,6 +254,9 @@ def _tables(report: OutputReport) -> Markup:
         per_class = [(r.label, r.rows, r.predicted, r.precision, r.recall, r.f1, r.roc_auc) for r in report.per_class]
         kind = "Tag" if report.kind == "multilabel" else "Class"
         made = table([kind, "Rows", "Predicted", "Precision", "Recall", "F1", "ROC AUC"], per_class)
+        if report.kind == "mask":
+            pixels = [(r.label, r.rows, r.predicted, r.precision, r.recall, r.f1, r.iou) for r in report.per_class]
+            made = table([kind, "Pixels", "Predicted", "Precision", "Recall", "Dice", "IoU"], pixels)
         parts.append(made if len(per_class) <= _CLASSES else details(f"All {len(per_class)} classes", made))
     if report.channels:
         heads = ["Column", "Values", "MSE", "MAE", "RMSE in units", "MAE in units"]
@@ -255,6 +273,8 @@ def _worst(report: OutputReport, frame: pl.DataFrame | None) -> Markup:
     if frame is None or not frame.height:
         return Markup("")
     frame = frame.head(_EXAMPLES)
+    if report.kind in PIXELS:
+        return _strips(report, frame)
     said = {"number": "The largest errors", "text": "The texts that are furthest from the true ones"}.get(
         report.kind, "The most confident mistakes"
     )
@@ -269,6 +289,18 @@ def _worst(report: OutputReport, frame: pl.DataFrame | None) -> Markup:
     rest = [name for name in frame.columns if name not in shown]
     more = details("The other columns of these rows", _worst_table(report, frame.select(rest))) if len(rest) > 2 else ""
     return join([intro, shots(entries), more])
+
+
+def _strips(report: OutputReport, frame: pl.DataFrame) -> Markup:
+    """Return pictures beside what was true and what was predicted; see :func:`deepwright.reporting.examples.example_rows`."""
+    what, unit = ("mean IoU", "") if report.kind == "mask" else ("PSNR", " dB")
+    entries = []
+    for row in frame.iter_rows(named=True):
+        shown = [(picture(row[key], alt=f"{key} of a {row['rank']} row"), key) for key in ("picture", "truth", "predicted")]
+        entries.append((shown, tag("div", row["rank"], f", {what} ", tag("b", number(row["value"])), unit)))
+    intro = paragraph("The worst rows, some in the middle, and the best.", soft=True)
+    named = [(label, colour(k)) for k, label in enumerate(report.classes) if k][:_CLASSES]
+    return join([intro, legend(named), strips(entries)])
 
 
 def _drawn(name: str, value: Any, *, series: bool) -> Markup:

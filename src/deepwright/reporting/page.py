@@ -220,6 +220,23 @@ def shots(entries: Iterable[tuple[Markup, object]]) -> Markup:
     return tag("div", *made, class_="shots") if made else Markup("")
 
 
+def strips(entries: Iterable[tuple[Sequence[tuple[Markup, str]], object]]) -> Markup:
+    """Return boxes of a few pictures each that belong together, every one with a word below, and words for all of them."""
+    made = [
+        tag(
+            "div", tag("div", *(tag("div", shot, tag("small", word)) for shot, word in shown), class_="strip"), words, class_="card"
+        )
+        for shown, words in entries
+    ]
+    return tag("div", *made, class_="cards") if made else Markup("")
+
+
+def legend(entries: Iterable[tuple[str, str]]) -> Markup:
+    """Return names with the colours (``#rrggbb``) that they have in pictures."""
+    made = [tag("span", tag("i", style=f"background:{colour}"), name) for name, colour in entries]
+    return tag("p", *made, class_="legend") if made else Markup("")
+
+
 def picture(value: Any, *, alt: str = "") -> Markup:
     """Return a picture as part of the page, scaled down to 160 pixels; what is no picture becomes words that say so.
 
@@ -269,11 +286,13 @@ __all__ = [
     "heading",
     "inline_code",
     "items",
+    "legend",
     "mapping",
     "paragraph",
     "picture",
     "section",
     "shots",
+    "strips",
     "table",
     "tiles",
 ]

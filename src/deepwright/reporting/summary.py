@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from deepwright.datapath import DataPath, pictured
 from deepwright.metrics import METRICS, OutputReport
+from deepwright.reporting.examples import example_rows
+from deepwright.table import Table
 
 
 def headline(report: OutputReport) -> str:
@@ -28,12 +34,25 @@ def _figure(value: float) -> str:
     return f"{0.0 if abs(value) < 1e-9 else value:.4g}"
 
 
-def worst_rows(ready: pl.DataFrame, reports: dict[str, OutputReport], predictions: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Return, for each output, its worst rows with what was predicted, for the report."""
-    found = {}
+def worst_rows(
+    data: DataPath, ready: Table, reports: Mapping[str, OutputReport], outputs: Mapping[str, NDArray[Any]]
+) -> dict[str, pl.DataFrame]:
+    """Return, for each output, its worst rows with what was predicted, for the report; of pixels, some middling and good ones, too.
+
+    Args:
+        data: What was learnt.
+        ready: Prepared rows.
+        reports: The report of each output.
+        outputs: The outputs' values.
+    """
+    found, pairs = {}, pictured(data.recipe)
     for name, report in reports.items():
+        if name in pairs:
+            found[name] = example_rows(data, ready.frame, name, pairs[name], report, outputs[name])
+            continue
         rows: NDArray[np.int64] = np.array(report.worst[:12], np.int64)
+        predictions = data.decode_one(name, outputs[name][rows], ready.frame[rows])
         own = [column for column in predictions.columns if column == name or column.startswith(f"{name}:")]
         renamed = [pl.col(column).alias("predicted" + column.removeprefix(name)) for column in own]
-        found[name] = pl.concat([ready[rows], predictions[rows].select(renamed)], how="horizontal")
+        found[name] = pl.concat([ready.frame[rows], predictions.select(renamed)], how="horizontal")
     return found

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from deepwright.files import PICTURES
 from deepwright.folders import FolderSource, Kind
+from deepwright.paired import recognised
 
 
 class Images(FolderSource):
@@ -17,3 +18,8 @@ class Images(FolderSource):
     """
 
     kind: ClassVar[Kind] = Kind("images", "image", "pictures", PICTURES, "picture.jpg")
+
+    @classmethod
+    def recognises(cls, path: str) -> bool:
+        """Return whether the path holds pictures in folders, and these are not pictures and their masks."""
+        return super().recognises(path) and not recognised(path)

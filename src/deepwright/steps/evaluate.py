@@ -131,7 +131,7 @@ def _judged(predictor: Predictor, table: Table, listener: Listener) -> Judged:
     _tell(ready.notes, listener)
     outputs = predictor.outputs(ready, listener, judged=True)
     reports = judged(data, outputs, data.targets(ready), {}, ready.frame)
-    return len(table), reports, worst_rows(ready.frame, reports, data.decode(outputs, ready.frame))
+    return len(table), reports, worst_rows(data, ready, reports, outputs)
 
 
 def _foretold(predictor: Predictor, table: Table, listener: Listener) -> Judged:

@@ -7,10 +7,28 @@ from pathlib import Path
 import polars as pl
 
 from deepwright.bundle import Bundle
+from deepwright.datapath import pictured
 from deepwright.families import Source
 from deepwright.opening import Engine, open_predictor, read_rows
 from deepwright.progress import Listener, silent
 from deepwright.table import Table
+
+
+def file_names(bundle: Path, source: Source | Table | str) -> list[str]:
+    """Return what files with the predictions of pictures shall be called, without a suffix: as the pictures are, else by the row.
+
+    Args:
+        bundle: The bundle's directory.
+        source: What was predicted from.
+    """
+    recipe = Bundle.open(bundle).recipe
+    table = read_rows(source, recipe.data.source)
+    numbers = [f"{row + 1:0{len(str(len(table)))}}" for row in range(len(table))]
+    column = next((table.frame[name] for name in pictured(recipe).values() if name in table.columns), None)
+    if column is None or column.dtype != pl.String:
+        return numbers
+    stems = [number if path is None else Path(path).stem for path, number in zip(column, numbers, strict=True)]
+    return stems if len(set(stems)) == len(stems) else numbers
 
 
 def predict(

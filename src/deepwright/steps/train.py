@@ -307,7 +307,7 @@ def _export(prepared: Prepared, model: Model, scratch: Path, listener: Listener)
         name: array[:256] for name, array in (prepared.validation if len(prepared.validation) else prepared.train).arrays.items()
     }
     facts = prepared.data.target_facts()
-    scales = {name: each.scale if each.kind == "number" else 1.0 for name, each in facts.items()}
+    scales = {name: each.scale if each.kind in ("number", "image") else 1.0 for name, each in facts.items()}
     try:
         export(model, few, path)
         parity = compare(model, path, few, prepared.data.facts(), scales)
@@ -374,7 +374,6 @@ def _write_reports(
         export=exported | {"cases": exported.get("rows")},
     )
     # The rows of a forecast are its windows, of which the report shows some.
-    decoded = prepared.data.decode(outputs, part.table.frame)
-    worst = {} if foretells(prepared.recipe) else worst_rows(part.table.frame, reports, decoded)
+    worst = {} if foretells(prepared.recipe) else worst_rows(prepared.data, part.table, reports, outputs)
     (scratch / "report.html").write_text(training_html(report, worst), encoding="utf-8")
     (scratch / "report.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")

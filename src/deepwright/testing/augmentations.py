@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "test_augmentation_changes_each_row_on_its_own",
     "test_augmentation_keeps_shape_type_and_range",
+    "test_augmentation_moves_what_lies_on_pictures_along",
     "test_augmentation_never_happens_at_zero",
     "test_augmentation_of_series",
     "test_augmentation_of_sounds_changes_each_row_on_its_own",
@@ -117,6 +118,40 @@ def test_augmentation_never_happens_at_zero(name: str) -> None:
     pictures = _pictures(16, 3, 12, 12)
     changed = part.model_copy(update={"p": 0.0}).build(_facts(3, 12, 12))(pictures, draw_of(16))
     assert torch.equal(changed, pictures)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_augmentation_moves_what_lies_on_pictures_along(name: str) -> None:
+    """What moves pictures moves the colours and classes of their pixels, drawing the same numbers; other changes move nothing."""
+    import torch
+
+    facts = _facts(1, 24, 32)
+    classes = torch.zeros(8, 1, 24, 32)
+    classes[:, :, 4:14, 6:20] = 1.0
+    classes[:, :, 10:20, 14:28] = 2.0
+    pictures = classes * 100
+    part = AUGMENTATIONS[name].example()
+    for edge in ("zero", "border", "reflect") if "edge" in type(part).model_fields else ("",):
+        part = part.model_copy(update={"edge": edge}) if edge else part
+        draw = draw_of(8)
+        changed = part.build(facts)(pictures, draw)
+        colours, ids = part.build_along(facts, classes=False), part.build_along(facts, classes=True)
+        if ids is None:
+            assert colours is None
+            # Where things stay, the middle of a large one keeps what it has, at least in most pictures.
+            assert ((changed - pictures)[:, 0, 8, 10].abs() < 75).float().mean() >= 0.5
+            continue
+        assert colours is not None
+        again = draw_of(8)
+        assert torch.equal(colours(pictures, again), changed)
+        assert torch.equal(again.generator.get_state(), draw.generator.get_state())
+        again = draw_of(8)
+        moved = ids(classes, again)
+        assert torch.equal(again.generator.get_state(), draw.generator.get_state())
+        assert set(moved.unique().tolist()) <= {0.0, 1.0, 2.0}, "a mean of two classes was taken"
+        for kind in (1, 2):
+            seen = part.build(facts)((classes == kind) * 100.0, draw_of(8)) > 50
+            assert ((moved == kind) == seen).float().mean() > 0.98, "classes and pictures moved differently"
 
 
 def _sounds(rows: int, samples: int = 200) -> tuple[torch.Tensor, torch.Tensor]:

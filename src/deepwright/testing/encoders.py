@@ -9,7 +9,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 
-from deepwright.blocks.contract import EncoderModule
+from deepwright.blocks.contract import EncoderModule, MapEncoderModule
 from deepwright.datapath import trimmed
 from deepwright.errors import RecipeError
 from deepwright.families import SEQUENCES, Encoder, Facts
@@ -58,7 +58,48 @@ def check_gradient_flow(part: Encoder) -> None:
     """Every parameter learns."""
     for facts, module in _cases(part):
         arrays = arrays_of(facts, 32)
-        check_gradients(module, lambda module=module, arrays=arrays: module(arrays))  # type: ignore[misc]
+        check_gradients(module, lambda module=module, arrays=arrays: _all_of(module, arrays))  # type: ignore[misc]
+
+
+def _all_of(module: EncoderModule, arrays: dict[str, Tensor]) -> Tensor:
+    """Return all that an encoder gives of each row, (B, …): its vector, and its map if it has one."""
+    if not isinstance(module, MapEncoderModule):
+        return module(arrays)  # type: ignore[no-any-return]
+    return torch.cat([module(arrays).flatten(1), module.maps(arrays).flatten(1)], 1)
+
+
+def check_maps(part: Encoder) -> None:
+    """A map is as high and wide as the picture, finite, alone or among others; it learns, exports and takes other sizes."""
+    if "map" not in part.produces:
+        return
+    for facts, module in _cases(part):
+        assert isinstance(module, MapEncoderModule), "an encoder that produces a map has maps"
+        assert facts.image is not None
+        image = facts.image
+        sizes = [(image.height, image.width)] + ([(image.height - 3, image.width + 1)] if part.any_size else [])
+        for height, width in sizes:
+            arrays = arrays_of(dataclasses.replace(facts, image=dataclasses.replace(image, height=height, width=width)), 4)
+            torch.autograd.backward(module.train().maps({key: value[:1] for key, value in arrays.items()}).sum())
+            with torch.inference_mode():
+                maps = module.eval().maps(arrays)
+                assert maps.shape == (4, module.maps_width, height, width), f"{facts.name}: shape {tuple(maps.shape)}"
+                assert torch.isfinite(maps).all()
+                alone = torch.cat([module.maps({key: value[i : i + 1] for key, value in arrays.items()}) for i in range(4)])
+            expect_equal(alone, maps, f"{facts.name}: rows alone and together")
+    facts = facts_of("image")[0]
+    check_onnx(_Maps(part.build(facts)), lambda rows: tuple(arrays_of(facts, rows).values()))
+
+
+class _Maps(nn.Module):
+    """An encoder's maps, with positional inputs."""
+
+    def __init__(self, module: EncoderModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        maps: Tensor = self.module.maps({"image": tensors[0]})  # type: ignore[operator]
+        return maps
 
 
 def check_lone_row(part: Encoder) -> None:
@@ -179,6 +220,7 @@ CHECKS: tuple[Callable[[Encoder], None], ...] = (
     check_state,
     check_half_precision,
     check_export,
+    check_maps,
 )
 """Every check of this suite."""
 

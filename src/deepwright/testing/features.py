@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepwright.errors import DataError
-from deepwright.families import COUNTED, Facts, Feature, ForecastFacts, TargetFacts
+from deepwright.families import COUNTED, PIXELS, Facts, Feature, ForecastFacts, TargetFacts
 
 DTYPES: dict[str, Any] = {
     "number": pl.Float64,
@@ -19,6 +19,7 @@ DTYPES: dict[str, Any] = {
     "date": pl.Datetime("us"),
     "tags": pl.List(pl.String),
     "image": pl.Binary,
+    "mask": pl.Binary,
     "series": pl.List(pl.List(pl.Float64)),
     "sound": pl.Binary,
     "words": pl.String,
@@ -34,6 +35,7 @@ HARD: dict[str, list[Any]] = {
     "date": [0, -1, 2**62, -(2**62), 253402300799999999, None],
     "tags": [[], [""], ["🙂", "a tag never seen"], [None], ["x"] * 100, None],
     "image": [None, None],
+    "mask": [None, None],
     "series": [[], [[]], [[None]], [[1e308], [-1e308]], [[float("nan")], [float("inf")]], [[1.0, 2.0], [3.0]], [None], None],
     "sound": [None, None],
     "words": ["", " ", "🙂", "a value never seen", "\n", "\x00", "NaN", "1e400", None, "é" * 1000],
@@ -64,7 +66,7 @@ def as_column(feature: type[Feature], values: list[Any], name: str = "column") -
         return pl.Series(name, values, dtype=pl.List(pl.Float64))
     if feature.dtype in ("words", "labels") and any(isinstance(value, list) for value in values):
         return pl.Series(name, values, dtype=pl.List(pl.String))
-    if feature.dtype in ("image", "sound") and any(isinstance(value, str) for value in values):
+    if feature.dtype in ("image", "mask", "sound") and any(isinstance(value, str) for value in values):
         return pl.Series(name, values, dtype=pl.String)
     if feature.dtype == "date":
         return pl.Series(name, values, dtype=pl.Int64).cast(pl.Datetime("us"))
@@ -172,6 +174,9 @@ def check_target(feature: type[Feature]) -> None:
             continue
         if facts.forecast is not None:
             check_forecast_target(part, column, state, facts.forecast)
+            continue
+        if facts.kind in PIXELS:
+            check_pixel_target(part, column, state, facts)
             continue
         if facts.kind == "number":
             check_number_target(part, column, state, facts)
@@ -292,6 +297,38 @@ def check_match_target(part: Feature, column: pl.Series, state: Any, facts: Targ
     np.testing.assert_allclose(part.decode("name", vectors, state)["name"], (vectors[:, 0] * vectors[:, 1]).sum(1), rtol=1e-5)
     assert part.decode("name", vectors[:0], state).height == 0
     assert np.isnan(part.counts(vectors, target, state)[target < 0]).all()
+
+
+def check_pixel_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:
+    """Of pixels, what was read is what is written: targets decode to files that encode to the same, at any size of the file."""
+    target = part.target(column, state)
+    missing = column.is_null().to_numpy()
+    assert target.dtype == np.int16
+    assert target.ndim == (3 if facts.kind == "mask" else 4)
+    assert (target[missing] == -1).all()
+    known = target[~missing]
+    if facts.kind == "mask":
+        counts = part.counts(target, target, state)
+        assert counts.shape == (len(column), 3 + 3 * len(facts.classes))
+        assert np.isnan(counts[missing]).all()
+        assert (counts[~missing, 0] == counts[~missing, 1]).all()
+        assert (counts[~missing, 2] == 1).all()
+        assert (known < len(facts.classes)).all()
+    else:
+        assert facts.channels == known.shape[3]
+        assert (part.counts(target, target, state)[~missing, 1] > 0.9999).all()
+    # An ignored pixel has no class to be written.
+    whole = np.maximum(known, 0)
+    for times in (1, 2):
+        sizes = np.tile(np.array(known.shape[1:3]) * times, (len(known), 1))
+        frame = part.decode_at("name", whole, state, sizes)
+        assert frame.columns == ["name"]
+        assert frame["name"].dtype == pl.Binary
+        again = part.target(frame["name"], state)
+        if facts.kind == "mask":
+            np.testing.assert_array_equal(again, whole)
+    np.testing.assert_array_equal(part.target(part.decode("name", whole, state)["name"], state), whole)
+    assert part.decode("name", whole[:0], state).height == 0
 
 
 def check_class_target(part: Feature, column: pl.Series, state: Any, facts: TargetFacts) -> None:

@@ -244,6 +244,42 @@ def _asked(module: WriterModule) -> Step:
     return TorchStep(module)
 
 
+def check_map(part: Head) -> None:
+    """Of a head that reads a map: all losses that fit are taken; what they call perfect, the search finds; the graph agrees."""
+    for kind in part.kinds if part.reads == "map" else ():
+        facts = target_facts(kind)
+        target = targets(kind, 3)
+        raw = perfect(kind, target)
+        given = target
+        if kind == "image":
+            given = (target * facts.scale + facts.center).round().clamp(0, 255).permute(0, 2, 3, 1).short()
+            raw = (given.permute(0, 3, 1, 2).float() - facts.center) / facts.scale
+        for name, loss in Loss.all().items():
+            if kind not in loss.kinds:
+                with pytest.raises(RecipeError, match="E108"):
+                    part.build(facts, loss.example())
+                continue
+            each = part.build(facts, loss.example()).loss(raw, given)
+            assert each.shape == (3,), f"{kind}: {name} gives the wrong shape"
+            assert each.max() < 1e-3, f"{kind}: {name} calls the perfect prediction wrong"
+        module = part.build(facts, None)
+        found = part.search(module.outputs(raw).numpy(), {})
+        assert found.shape == given.shape
+        known = given >= 0
+        assert torch.equal(torch.from_numpy(found).long()[known], given.long()[known]), f"{kind}: the search does not find it"
+        assert module.initial_bias is not None
+        assert module.initial_bias.shape == (module.size,)
+        noise = torch.randn(3, module.size, *given.shape[1:3], requires_grad=True)
+        torch.autograd.backward(module.loss(noise, given).sum())
+        assert noise.grad is not None
+        assert torch.isfinite(noise.grad).all()
+
+        def maps(rows: int, size: int = module.size) -> tuple[Tensor]:
+            return (torch.randn(rows, size, 6, 7, generator=torch.Generator().manual_seed(rows)),)
+
+        check_onnx(_Outputs(module), maps)
+
+
 CHECKS: tuple[Callable[[Head], None], ...] = (
     check_outputs,
     check_agreement,
@@ -255,6 +291,7 @@ CHECKS: tuple[Callable[[Head], None], ...] = (
     check_pair,
     check_window,
     check_writer,
+    check_map,
 )
 """Every check of this suite."""
 

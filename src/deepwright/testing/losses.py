@@ -17,6 +17,8 @@ SURE = 12.0
 
 def target_facts(kind: TargetKind) -> TargetFacts:
     """Return tiny facts of an output of ``kind``."""
+    if kind == "image":
+        return TargetFacts("output", kind, rows=100, center=120.0, scale=60.0, channels=3)
     if kind == "text":
         return TargetFacts("output", kind, tokens=TokensFacts(("<pad>", "<unk>", *"abcd"), 5))
     plain: dict[str, tuple[str, ...]] = {"number": (), "match": (), "forecast": (), "binary": ("no", "yes")}
@@ -35,13 +37,19 @@ def targets(kind: TargetKind, rows: int) -> Tensor:
         return torch.randn(rows, 3, 2, generator=draw)
     if kind == "multilabel":
         return (torch.rand(rows, 4, generator=draw) < 0.5).float()
+    if kind == "mask":
+        return torch.randint(-1, 4, (rows, 6, 7), generator=draw)
+    if kind == "image":
+        return torch.rand(rows, 3, 12, 13, generator=draw) * 4 - 2
     return torch.randint(0, 2 if kind == "binary" else 4, (rows,), generator=draw)
 
 
 def perfect(kind: TargetKind, target: Tensor) -> Tensor:
     """Return raw predictions that say ``target`` with near certainty."""
-    if kind in ("number", "forecast"):
+    if kind in ("number", "forecast", "image"):
         return target.clone()
+    if kind == "mask":
+        return SURE * torch.nn.functional.one_hot(target.clamp_min(0), 4).permute(0, 3, 1, 2).float()
     if kind == "multiclass":
         return SURE * torch.nn.functional.one_hot(target, 4).float()
     if kind == "ordinal":
