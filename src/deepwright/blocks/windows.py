@@ -80,7 +80,8 @@ class Path(EncoderModule):
 class ForecastLayer(nn.Module):
     """From what windows foretell to the forecast: (B, K, H × C × Q), one of K for each window.
 
-    Step h of a forecast is read from phase ``h mod P``, by one linear layer for all phases and columns.
+    Step h of a forecast is read from phase ``h mod P``, by one linear layer for all phases and columns. Where a window's level is
+    taken away, the layer has no bias: a flat window is foretold as flat, and the drift of the training rows is not taken for a law.
 
     Args:
         paths: The windows.
@@ -95,7 +96,11 @@ class ForecastLayer(nn.Module):
         self.horizon, self.channels, self.levels = horizon, channels, levels
         self.rows = [-(-horizon // path.phases) for path in paths]
         self.layers = nn.ModuleList(
-            nn.Linear(path.width // path.phases, rows * levels * (channels if path.mix else 1))
+            nn.Linear(
+                path.width // path.phases,
+                rows * levels * (channels if path.mix else 1),
+                bias=levels > 1 or path.normalize == "none",
+            )
             for path, rows in zip(paths, self.rows, strict=True)
         )
         self.effects = nn.ModuleList(nn.Linear(width, channels * levels) for width in ahead)
