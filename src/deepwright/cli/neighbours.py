@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,7 +12,6 @@ from deepwright.cli.embed import Of
 from deepwright.cli.options import Bundle, Json, Quiet
 from deepwright.cli.predict import check_ending, render
 from deepwright.console import Console, emit, emit_json
-from deepwright.retrieval import Measure
 
 
 def neighbours(
@@ -27,7 +26,7 @@ def neighbours(
         str | None,
         typer.Option("--index-of", metavar="INPUT", help="The input that the index's rows are.", show_default=False),
     ] = None,
-    measure: Annotated[Measure, typer.Option("--measure", help="What tells how alike two rows are.")] = "cosine",
+    measure: Annotated[Literal["cosine", "dot"], typer.Option("--measure", help="What tells how alike two rows are.")] = "cosine",
     paired: Annotated[
         bool, typer.Option("--paired", help="Row N should find row N of the index: tell recall and MRR instead.")
     ] = False,
