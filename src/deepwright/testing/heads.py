@@ -15,7 +15,7 @@ from deepwright.blocks.contract import HeadModule, WriterModule
 from deepwright.blocks.writing import shifted
 from deepwright.decoding import likelihoods
 from deepwright.errors import RecipeError
-from deepwright.families import Head, Loss, Step, TargetFacts, Writer
+from deepwright.families import Head, Loss, Step, TargetFacts, TargetKind, Writer
 from deepwright.testing.losses import perfect, target_facts, targets
 from deepwright.testing.networks import check_onnx, expect_equal
 
@@ -122,11 +122,11 @@ def check_export(part: Head) -> None:
 def check_sequence(part: Head) -> None:
     """Of a head that reads a sequence: the search finds what the loss calls perfect; what is behind the end does not count."""
     for kind in part.kinds if part.reads == "sequence" and not isinstance(part, Writer) else ():
-        module = part.build(target_facts(kind), None)
-        lengths = torch.tensor([5, 0, 3, 1])
-        mask = torch.arange(5) < lengths[:, None]
-        target = torch.where(mask, torch.randint(0, 4, (4, 5), generator=torch.Generator().manual_seed(0)), -1)
-        raw = 30.0 * torch.nn.functional.one_hot(target.clamp_min(0), 4).float()
+        facts = target_facts(kind)
+        module = part.build_reader(facts, 3, 5) if part.asks else part.build(facts, None)
+        mask = torch.arange(5) < torch.tensor([5, 0, 3, 1])[:, None]
+        target, hot = _sequences(kind, mask)
+        raw = 30.0 * hot
         loss = module.loss((raw, mask), target)
         assert loss.shape == (4,)
         assert loss.max() < 1e-3, "the perfect prediction has a loss"
@@ -137,11 +137,24 @@ def check_sequence(part: Head) -> None:
         assert set(extras) == set(part.extras)
         found = part.search(module.outputs((raw, mask)).detach().numpy(), extras)
         assert torch.equal(torch.from_numpy(found), target), "the search does not find what the loss calls perfect"
-        noise = torch.randn(4, 5, 4, requires_grad=True)
+        noise = torch.randn(4, 5, hot.shape[2], requires_grad=True)
         torch.autograd.backward(module.loss((noise, mask), target).sum())
         assert noise.grad is not None
         assert torch.isfinite(noise.grad).all()
         assert not noise.grad[~mask].any(), "what is behind the end learns"
+
+
+def _sequences(kind: TargetKind, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return targets of four rows of 5, 0, 3 and 1 places, and scores (4, 5, size) of 0 and 1 that say them."""
+    if kind == "answer":  # the first and the last place
+        target = torch.tensor([[1, 3], [-1, -1], [0, 2], [0, 0]])
+        return target, F.one_hot(target.clamp_min(0), 5).transpose(1, 2).float()
+    if kind == "text":  # a token a frame, 0 between the same ones and where nothing is said
+        frames = torch.tensor([[2, 0, 2, 3, 0], [0] * 5, [1, 2, 3, 0, 0], [0] * 5])
+        target = torch.tensor([[2, 2, 3], [-1, -1, -1], [1, 2, 3], [-1, -1, -1]])
+        return target, F.one_hot(frames, 4).float()
+    target = torch.where(mask, torch.randint(0, 4, (4, 5), generator=torch.Generator().manual_seed(0)), -1)
+    return target, F.one_hot(target.clamp_min(0), 4).float()
 
 
 def check_pair(part: Head) -> None:
