@@ -66,7 +66,7 @@ def test_what_is_missing_of_a_row_is_missing(wares):
 
 
 def test_the_small_cnn_of_every_tutorial_reads_digits(tmp_path):
-    settings = [f"data.source={EXAMPLES / 'numerals.zip'}", "training.epochs=5", "training.batch=16"]
+    settings = [f"data.source={EXAMPLES / 'numerals.zip'}", "training.epochs=10", "training.batch=16"]
     recipe = Recipe.load(EXAMPLES / "mnist-cnn.yaml", settings)
     model = dw.train(recipe=recipe, out=tmp_path / "digits")
     assert model.metrics["label"]["accuracy"]["value"] > 0.9
