@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SNIPPET = re.compile(r"^(?P<skip><!-- skip -->\s*\n)?```(?P<language>bash|python)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-LIMIT = 120
+LIMIT = 300
 """Seconds that one snippet may take."""
 
 
