@@ -73,8 +73,8 @@ def test_the_small_cnn_of_every_tutorial_reads_digits(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_resnet50_of_every_tutorial_learns_and_resumes(tmp_path):
-    """Three steps of SGD with momentum on a ResNet-50 of torchvision, at random weights: the loss is finite, and falls."""
+def test_the_resnet50_of_every_tutorial_learns(tmp_path):
+    """A ResNet-50 of torchvision learns by SGD with momentum: over the same few pictures, the loss falls from step to step."""
     pytest.importorskip("torchvision")
     draw = np.random.default_rng(0)
     rows = [
@@ -85,8 +85,10 @@ def test_the_resnet50_of_every_tutorial_learns_and_resumes(tmp_path):
         image=pl.Series([row["image"].tolist() for row in rows], dtype=pl.Array(pl.UInt8, (32, 32, 3)))
     )
     settings = ["data.source=null", "inputs.image.encoder.weights=none", "inputs.image.height=32", "inputs.image.width=32"]
-    settings += ["training.epochs=null", "training.steps=3", "training.batch=8", "training.evaluate_every=0.5"]
+    settings += ["training.epochs=null", "training.steps=10", "training.batch=24"]
+    settings += ["inputs.image.augment=[]"]
     recipe = Recipe.load(EXAMPLES / "cifar-resnet50.yaml", settings)
     dw.train(frame, recipe=recipe, out=tmp_path / "resnet")
     losses = [record["train_loss"] for record in json.loads((tmp_path / "resnet" / "report.json").read_text())["log"]]
-    assert losses[-1] < losses[0]
+    assert len(losses) == 10
+    assert sum(losses[-3:]) / 3 < losses[0]
