@@ -289,3 +289,24 @@ def test_an_ensemble_refuses_what_does_not_accept_its_input():
     with pytest.raises(RecipeError, match=r"encoders\[1\]"):
         part.build(facts_of("tokens")[0])
     encoders.conforms(Encoder.parse({"type": "ensemble", "encoders": [{"type": "lstm", "width": 3}, {"type": "gru", "width": 2}]}))
+
+
+def test_a_bag_may_start_from_what_naive_bayes_knows(tmp_path):
+    ids = np.array([[2, 3, 0], [2, 2, 0], [3, 4, 0], [4, 0, 0]], np.int32)
+    ratios = words.class_ratios(ids, np.array([0, 0, 1, -1]), 2, 6)
+    held = np.array([[2, 0], [1, 1], [0, 1]]) + 1.0  # texts of each class with the ids 2, 3, 4, one added
+    inside = held / (held.sum(0) + 2)  # ids 1 and 5 are in no text: one each
+    outside = held[:, ::-1] / (held.sum(0) + 2)[::-1]
+    np.testing.assert_allclose(ratios[2:5], np.log(inside / outside), atol=1e-6)
+    assert not ratios[[0, 1, 5]].any()
+    part = {"type": "bag", "naive_bayes": True, "width": 3}
+    recipe = {"inputs": {"text": {"type": "text", "ngrams": 2, "encoder": part}}, "outputs": {"label": "binary"}}
+    recipe["training"] = {"epochs": 1, "optimizer": {"type": "adamw", "lr": 1e-6}}
+    model = dw.train(sentiment(), recipe=recipe, out=tmp_path / "m")
+    from safetensors.numpy import load_file
+
+    table = load_file(tmp_path / "m" / "weights.safetensors")["encoders.0.tokens.vectors.weight"]
+    vocabulary = ["<pad>", "<unk>", *model.bundle.states["inputs"]["text"]["tokens"]]
+    good, bad = (table[vocabulary.index(word)] for word in ("good", "bad"))
+    assert good[1] > 0.3 > 0 > good[0]
+    assert bad[0] > 0.3 > 0 > bad[1]

@@ -313,7 +313,7 @@ def class_ratios(ids: Ids, classes: NDArray[Any], count: int, size: int) -> NDAr
     held[0] = 0
     whole = held.sum(1, keepdims=True)
     inside, outside = held + 1, whole - held + 1
-    ratios = np.log(inside / inside.sum(0)) - np.log(outside / outside.sum(0))
+    ratios = np.log(inside / inside[1:].sum(0)) - np.log(outside / outside[1:].sum(0))
     return np.where(whole > 0, ratios, 0.0).astype(np.float32)
 
 

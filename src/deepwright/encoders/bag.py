@@ -25,7 +25,7 @@ class Bag(Encoder):
     """The width of the vectors of words."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """The fraction of words and runs dropped in training."""
-    naive_bayes: bool = True
+    naive_bayes: bool = False
     """Whether vectors start from what naive Bayes knows of the classes of the first output that has classes: how much commoner a
     word is in each of them (Wang & Manning 2012, "Baselines and Bigrams"). Otherwise, and for numbers, they start at random."""
 
