@@ -2,9 +2,10 @@
 
     python bench/tuneup.py DATA_DIRECTORY [TASK ...] [--rounds N] [--epochs N] [--rows N] [--most N] [--out FILE.json]
 
-For each task: the rate of epochs 2…n with everything left to the tune-up, and with each combination of what it decides. The figures
-are medians over rounds in turns, each run in a process of its own that remembers nothing. Wanted: that the combination which the
-tune-up chose reaches at least 0.95 of the best one's rate, at a cost of at most 5 % of the training. Tasks are those of engine.py.
+For each task: the rate of epochs 2…n with everything left to the tune-up, and with each combination of what it decides and
+``--set`` does not. The figures are medians over rounds in turns, each run in a process of its own that remembers nothing. Wanted:
+that the combination which the tune-up chose reaches at least 0.95 of the best one's rate, at a cost of at most 5 % of the training.
+Tasks are those of engine.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -24,9 +26,9 @@ from deepwright.recipe import Training
 LEAST, MOST_COST = 0.95, 0.05
 
 
-def choices(task: Task) -> dict[str, list[Any]]:
-    """Return what the tune-up decides and its values: each field of ``training`` that may be ``auto`` but the device and
-    the way of several processes, and threads.
+def choices(task: Task, settings: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Return what the tune-up decides, ``settings`` aside, and its values: each field of ``training`` that may be ``auto`` but the
+    device and the way of several processes, and threads.
 
     Layouts are for pictures; bf16 only where the CPU computes it, since emulation takes minutes a step.
     """
@@ -41,12 +43,14 @@ def choices(task: Task) -> dict[str, list[Any]]:
         found["layout"] = ["contiguous"]
     if not bf16():
         found["precision"] = ["fp32"]
-    return found
+    if task.hidden or not bf16():
+        found["weight_gradients"] = ["direct"]
+    return {key: values for key, values in found.items() if not any(each.startswith(f"training.{key}=") for each in settings)}
 
 
-def pinned(task: Task) -> dict[str, list[str]]:
+def pinned(task: Task, settings: Sequence[str] = ()) -> dict[str, list[str]]:
     """Return the recipe settings of ``auto`` and of each combination, by its words."""
-    options = choices(task)
+    options = choices(task, settings)
     # A value such as on would be read as true in YAML.
     named = {
         " ".join(f"{key}={value}" for key, value in zip(options, values, strict=True)): [
@@ -54,13 +58,14 @@ def pinned(task: Task) -> dict[str, list[str]]:
             for key, value in zip(options, values, strict=True)
         ]
         for values in itertools.product(*options.values())
+        if not {"fp32", "products"} <= set(values)  # products are those of bf16
     }
     return {"auto": [], **named}
 
 
 def measure(task: str, options: Any) -> dict[str, Any]:
     """Run ``auto`` and every combination in every round, in an order that moves on from round to round."""
-    settings = pinned(TASKS[task])
+    settings = pinned(TASKS[task], options.settings)
     order = list(settings)[: options.most]
     more = [f"--{key}={value}" for key in ("epochs", "rows") if (value := getattr(options, key)) is not None]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in order}

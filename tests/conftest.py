@@ -29,6 +29,17 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def two_threads():
+    """Let torch compute with two threads, which the tune-up then asks about."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def people() -> Table:
     """300 rows with numbers, categories, missing values and a class that they explain."""
     rng = np.random.default_rng(0)

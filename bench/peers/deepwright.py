@@ -14,7 +14,7 @@ import deepwright as dw
 from deepwright.progress import Event
 from peers.contract import LOSS_ROWS, Clock, Trained
 
-MACHINE = ("precision", "layout", "threads", "compile")
+MACHINE = ("precision", "layout", "threads", "compile", "weight_gradients")
 """What the tune-up decides, of the recipe's section ``training``."""
 
 

@@ -314,6 +314,9 @@ class Training(Spec):
     """``auto`` takes bf16 where it is measured to be faster and agrees with fp32."""
     layout: Literal["auto", "contiguous", "channels_last"] = "auto"
     """Memory layout of pictures and sounds; ``auto`` measures."""
+    weight_gradients: Literal["auto", "direct", "products"] = "auto"
+    """How a CPU computes weight gradients of convolutions of small maps in bf16: ``products`` of matrices are several times as fast
+    where it has AMX; ``auto`` measures."""
     threads: int | None = Field(None, ge=1)
     """CPU threads, which the last bits of the weights depend on; by default as many as are measured to be fastest."""
     prefetch: int | None = Field(None, ge=0)

@@ -45,7 +45,14 @@ def choose(recipe: Recipe, task: Task, directory: Path, listener: Listener, worl
     task.settings = replace(task.settings, steps=steps, every=min(task.settings.every, steps))
     apply(
         task,
-        Choice(update["precision"], update["layout"], update["threads"], update["prefetch"], update["compile"] == "on"),
+        Choice(
+            update["precision"],
+            update["layout"],
+            update["threads"],
+            update["prefetch"],
+            update["compile"] == "on",
+            update["weight_gradients"],
+        ),
     )
     return recipe.replace(training=update), table
 
@@ -78,7 +85,8 @@ def _measured(recipe: Recipe, task: Task, listener: Listener) -> tuple[dict[str,
         The training choices to write into the recipe, and the table of what was tried.
     """
     training, device = recipe.training, task.feed.rows.device
-    open_questions = "auto" in (training.precision, training.layout, training.compile) or None in (
+    gradients = "direct" if training.precision == "fp32" else training.weight_gradients
+    open_questions = "auto" in (training.precision, training.layout, training.compile, gradients) or None in (
         training.threads,
         training.prefetch,
     )
