@@ -8,59 +8,39 @@ Shapes: B rows, K parallel members (1 for ordinary networks), D the fused width,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from deepwright.blocks.contract import (
-    EncoderModule,
-    FusionModule,
-    HeadModule,
-    MapEncoderModule,
-    Raw,
-    ReaderModule,
-    SequenceEncoderModule,
-    WriterModule,
+from deepwright.blocks.contract import EncoderModule, FusionModule, HeadModule, Raw, SequenceEncoderModule, WriterModule
+from deepwright.blocks.heads import expect_no_loss
+from deepwright.blocks.routes import (
+    MADE,
+    AnswerRoute,
+    Encoded,
+    Encoders,
+    ForecastRoute,
+    FusedRoute,
+    Made,
+    MapRoute,
+    PairRoute,
+    Route,
+    SequenceRoute,
+    WriterRoute,
+    make,
 )
-from deepwright.blocks.heads import ForecastHead, expect_no_loss
-from deepwright.blocks.members import output_layer
 from deepwright.blocks.targets import weight
 from deepwright.blocks.views import Views, ViewsName
-from deepwright.blocks.windows import ForecastLayer, Path
+from deepwright.blocks.windows import Path
 from deepwright.datapath import TABULAR, DataPath
 from deepwright.errors import Problem, RecipeError
-from deepwright.families import Encoder, Examples, Facts, Feature, Writer
+from deepwright.families import Encoder, Examples, Facts, Feature, TargetFacts, Writer
 from deepwright.recipe import Recipe
 
 VECTOR = "vector"
 """The array of the wire that stands for all others of a group: what its encoder has made of them, ahead of the steps."""
-
-
-@dataclass
-class Encoded:
-    """What the encoders make of a batch.
-
-    Args:
-        arrays: The batch; what is known of texts that are written is told to their heads.
-        vectors: The vector of each group of inputs, (B, D) or (B, K, D).
-        states: The states (B, T, D) and the mask (B, T) of the groups that outputs of sequences are made of.
-        maps: The maps (B, D, H, W) of the groups that outputs of pixels are made of.
-        fused: The vector of all of them.
-        same: Which tokens an output that asks finds in what it asks, (B, T, J); see :meth:`ReaderModule.read`.
-        told: What each window foretells, of forecasts.
-        ahead: The states (B, H, D) of what is known ahead of each row that is foretold.
-    """
-
-    arrays: Mapping[str, Tensor]
-    vectors: dict[str, Tensor] = field(default_factory=dict)
-    states: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    maps: dict[str, Tensor] = field(default_factory=dict)
-    fused: Tensor | None = None
-    same: dict[str, Tensor] = field(default_factory=dict)
-    told: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
-    ahead: list[Tensor] = field(default_factory=list)
 
 
 class Model(nn.Module):
@@ -73,11 +53,8 @@ class Model(nn.Module):
         weights: The weight of each output's loss.
         uncertainty: Whether the weights are learnt instead (Kendall et al., arXiv 1705.07115): each loss is scaled by
             exp(-s) and s is added.
-        reads: The group whose states or maps an output is made of, for outputs of sequences and of pixels; others are made of the
-            fused vector, or are forecasts, each of them made of all inputs, which are windows.
-        pairs: The two groups whose vectors an output compares, for outputs of pairs.
-        crossed: The groups whose states the fusion reads, instead of their vectors.
-        asks: The group whose states it has in mind when it reads those.
+        routes: What each output is made of.
+        joined: What the fusion, or the only encoder, gives the fused vector from; nothing if no output is made of it.
     """
 
     def __init__(
@@ -87,11 +64,9 @@ class Model(nn.Module):
         heads: Mapping[str, HeadModule],
         weights: Mapping[str, float],
         *,
+        routes: Mapping[str, Route],
+        joined: Mapping[str, Made],
         uncertainty: bool = False,
-        reads: Mapping[str, str] | None = None,
-        pairs: Mapping[str, tuple[str, str]] | None = None,
-        crossed: tuple[str, ...] = (),
-        asks: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         # Column names may hold characters that module names may not: modules go by position, names by these tuples.
@@ -103,27 +78,12 @@ class Model(nn.Module):
         self._encoder = [list(self.encoders).index(encoder) for encoder in encoders.values()]
         self.fusion = fusion
         self.heads = nn.ModuleList(heads.values())
-        self.members = max((encoder.members for encoder in encoders.values()), default=1)
-        width = fusion.width if fusion is not None else next((encoder.width for encoder in encoders.values()), 0)
-        self.reads, self.asks = dict(reads or {}), dict(asks or {})
-        self.pairs = dict(pairs or {})
-        self.crossed = crossed
-        self.foretells = any(isinstance(head, ForecastHead) for head in heads.values())
+        self.members = _members(encoders)
+        self.routes, self.joined = dict(routes), dict(joined)
         self.writers = tuple(name for name, head in heads.items() if isinstance(head, WriterModule))
-        self._vectors = any(name not in self.reads and name not in self.writers for name in heads)
-        self._fuses = not self.foretells and any(name not in {*self.reads, *self.writers, *self.pairs} for name in heads)
-        self.layers = nn.ModuleList(
-            nn.Identity()  # what writes has all that it needs
-            if name in self.writers
-            else _forecast_layer(encoders, head)
-            if isinstance(head, ForecastHead)
-            else _pair_layer([encoders[group].width for group in self.pairs[name]], head.size)
-            if name in self.pairs
-            else _reading_layer(encoders[self.reads[name]], head)
-            if name in self.reads
-            else _output_layer(width, head, self.members)
-            for name, head in heads.items()
-        )
+        wanted = [*self.joined.items(), *(each for route in routes.values() for each in route.wants().items())]
+        self.wants = {group: tuple(what for what in MADE if (group, what) in wanted) for group in encoders}
+        self.layers = nn.ModuleList(routes[name].layer(head, encoders) for name, head in heads.items())
         self.log_variances = nn.Parameter(torch.zeros(len(heads))) if uncertainty else None
 
     def _heads(self) -> Iterator[tuple[str, HeadModule]]:
@@ -160,76 +120,34 @@ class Model(nn.Module):
         for group, encoder in self.grouped():
             prefix = f"{group}."
             if prefix + VECTOR in arrays:
-                found.vectors[group] = arrays[prefix + VECTOR]
+                found.made[group, "vector"] = arrays[prefix + VECTOR]
                 continue
             own = {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
-            if isinstance(encoder, Path):
-                found.told.append(encoder.read(own))
-                continue
-            if self.foretells:
-                found.ahead.append(cast(SequenceEncoderModule, encoder).states(own)[0])
-                continue
-            if group in self.reads.values() and isinstance(encoder, MapEncoderModule):
-                found.maps[group] = encoder.maps(own)
-            elif group in (*self.reads.values(), *self.asks.values(), *self.crossed):
-                found.states[group] = cast(SequenceEncoderModule, encoder).states(own)
-            if self._vectors and (group not in self.crossed or self.pairs):
-                found.vectors[group] = encoder(own)
-        if self._fuses:
-            given = [found.states[group] if group in self.crossed else found.vectors[group] for group in self.groups]
-            found.fused = found.vectors[self.groups[0]] if self.fusion is None else self.fusion(given)
-        found.same = {name: self._same(self.reads[name], asked, arrays, found.states) for name, asked in self.asks.items()}
+            for what in self.wants[group]:
+                found.made[group, what] = make(encoder, what, own)
+        if self.joined:
+            given = [found.made[each] for each in self.joined.items()]
+            found.fused = given[0] if self.fusion is None else self.fusion(given)
         return found
 
     def raw(self, encoded: Encoded) -> dict[str, Raw]:
         """Return each output's raw prediction of what :meth:`encoded` returned; see :meth:`forward`."""
-        if self.foretells:
-            return {name: layer(encoded.told, encoded.ahead) for name, layer in zip(self.outputs, self.layers, strict=True)}
-        raw: dict[str, Raw] = {}
-        for (name, head), layer in zip(self._heads(), self.layers, strict=True):
-            if isinstance(head, WriterModule):
-                raw[name] = _written(head, encoded.states.get(self.reads.get(name, "")), encoded.arrays, name)
-            elif name in self.pairs:
-                raw[name] = self._pair(name, layer, encoded)
-            elif self.reads.get(name) in encoded.maps:
-                raw[name] = layer(encoded.maps[self.reads[name]])
-            elif name in self.reads:
-                values, mask = encoded.states[self.reads[name]]
-                if name in self.asks:
-                    asked, same = encoded.states[self.asks[name]], encoded.same[name]
-                    values, mask = cast(ReaderModule, head).read((values, mask), asked, same)
-                raw[name] = (layer(values), mask)
-            else:
-                raw[name] = layer(encoded.fused)
-        return raw
-
-    def _pair(self, name: str, layer: nn.Module, encoded: Encoded) -> tuple[Tensor, Tensor]:
-        """Return the two vectors (B, D) that an output compares."""
-        one, other = (encoded.vectors[group] for group in self.pairs[name])
-        first, second = layer.children()
-        return first(one), second(other)
+        tops = zip(self._heads(), self.layers, strict=True)
+        return {name: self.routes[name].raw(layer, head, encoded) for (name, head), layer in tops}
 
     def embeddings(self, encoded: Encoded) -> dict[str, Tensor]:
         """Return the vector (B, D) of each group of inputs, and of all of them as ``""`` if a fusion joins them; members averaged.
 
         What an output compares is given as it is compared.
         """
-        vectors = dict(encoded.vectors)
-        for name, layer in zip(self.outputs, self.layers, strict=True):
-            if name in self.pairs:
-                vectors |= zip(self.pairs[name], self._pair(name, layer, encoded), strict=True)
+        vectors = encoded.vectors()
+        for (name, head), layer in zip(self._heads(), self.layers, strict=True):
+            route = self.routes[name]
+            if isinstance(route, PairRoute):
+                vectors |= zip(route.groups, route.raw(layer, head, encoded), strict=True)
         if self.fusion is not None and encoded.fused is not None:
             vectors[""] = encoded.fused
         return {name: (vector.mean(1) if vector.ndim == 3 else vector).float() for name, vector in vectors.items()}
-
-    def _same(self, one: str, other: str, arrays: Mapping[str, Tensor], states: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
-        """Return which known tokens of two texts are the same, (B, T, J) of 0 and 1; none if they do not share an encoder."""
-        tokens = [arrays.get(f"{group}.tokens") for group in (one, other)]
-        shared = len({self._encoder[self.groups.index(group)] for group in (one, other)}) == 1
-        if tokens[0] is None or tokens[1] is None or not shared:
-            (x, _), (asked, _) = states[one], states[other]
-            return x.new_zeros(()).expand(x.shape[0], x.shape[1], asked.shape[1])
-        return ((tokens[0].unsqueeze(2) == tokens[1].unsqueeze(1)) & (tokens[0] > 1).unsqueeze(2)).float()
 
     def loss(
         self,
@@ -330,39 +248,94 @@ def build_model(recipe: Recipe, data: DataPath) -> Model:
             encoders[group] = _views(recipe, facts[group], part.build(facts[group]))
     # In the order of the inputs, whichever of two that share an encoder comes first.
     encoders = {group: encoders[group if group in encoders else recipe.inputs[group].same_as or group] for group in parts}
-    pairs = _pairs(recipe, encoders)
-    reads = _reads(recipe, facts)
-    joins = recipe.fusion is not None and len(encoders) > 1 and len(pairs) + len(reads) < len(recipe.outputs)
-    crossed = _crossed(recipe, encoders) if joins else ()
-    widths = [cast(SequenceEncoderModule, e).states_width if group in crossed else e.width for group, e in encoders.items()]
-    fusion = recipe.fusion.build(widths) if recipe.fusion is not None and joins else None
+    pairs, reads = _pairs(recipe, encoders), _reads(recipe, facts)
+    joined = _joined(recipe, encoders)
+    widths = [
+        cast(SequenceEncoderModule, encoders[group]).states_width if what == "sequence" else encoders[group].width
+        for group, what in joined.items()
+    ]
+    fusion = recipe.fusion.build(widths) if recipe.fusion is not None and len(joined) > 1 else None
+    fused = FusedRoute(fusion.width if fusion is not None else next(iter(widths), 0), _members(encoders))
+    routes: dict[str, Route] = {}
     heads: dict[str, HeadModule] = {}
-    asks = {name: recipe.outputs[name].asks or "" for name in reads if getattr(recipe.outputs[name].head, "asks", False)}
     for name, target in targets.items():
-        feature = recipe.outputs[name]
-        if feature.head is None:
-            raise RecipeError("E105", "the output has no head", where=f"outputs.{name}.head")
-        if target.kind not in feature.head.kinds:
-            raise RecipeError(
-                "E108",
-                f"the head {feature.head.type_name()} does not fit a {target.kind} output",
-                where=f"outputs.{name}.head",
-                expected="a head for " + ", ".join(feature.head.kinds),
-            )
-        if name in asks:
-            one, other = (cast(SequenceEncoderModule, encoders[group]).states_width for group in (reads[name], asks[name]))
-            heads[name] = feature.head.build_reader(target, one, other)
-        elif isinstance(feature.head, Writer):
-            expect_no_loss(feature.head, target, feature.loss)
-            read = reads.get(name)
-            width = cast(SequenceEncoderModule, encoders[read]).states_width if read is not None else None
-            vectors = _embedding(encoders[read]) if read is not None and feature.same_as == read else None
-            heads[name] = feature.head.build_writer(target, width, vectors)
-        else:
-            heads[name] = feature.head.build(target, feature.loss)
+        routes[name] = _route(recipe, name, encoders, reads.get(name), pairs.get(name)) or fused
+        heads[name] = _head(recipe, target, encoders, routes[name])
     weights = {name: feature.weight for name, feature in recipe.outputs.items()}
     uncertain = recipe.training.multitask == "uncertainty"
-    return Model(encoders, fusion, heads, weights, uncertainty=uncertain, reads=reads, asks=asks, pairs=pairs, crossed=crossed)
+    return Model(encoders, fusion, heads, weights, routes=routes, joined=joined, uncertainty=uncertain)
+
+
+def _route(recipe: Recipe, name: str, encoders: Encoders, read: str | None, pair: tuple[str, str] | None) -> Route | None:
+    """Return what an output is made of; nothing if that is the fused vector.
+
+    Args:
+        recipe: The recipe.
+        name: The output.
+        encoders: The encoders.
+        read: The input whose states or maps it is made of, if any.
+        pair: The two groups of inputs that it compares, if it does.
+    """
+    feature = recipe.outputs[name]
+    head = feature.head
+    if isinstance(head, Writer):
+        return WriterRoute(name, read)
+    if pair is not None:
+        return PairRoute(pair)
+    if head is not None and head.reads == "window":
+        windows = tuple(group for group, encoder in encoders.items() if isinstance(encoder, Path))
+        return ForecastRoute(windows, tuple(group for group in encoders if group not in windows))
+    if read is None or head is None:
+        return None
+    if head.reads == "map":
+        return MapRoute(read)
+    if head.asks and feature.asks is not None:
+        return AnswerRoute(read, feature.asks, alike=encoders[read] is encoders[feature.asks])
+    return SequenceRoute(read)
+
+
+def _head(recipe: Recipe, target: TargetFacts, encoders: Encoders, route: Route) -> HeadModule:
+    """Build the head of an output.
+
+    Raises:
+        RecipeError: There is none (E105); it does not fit the output, or its loss does not (E108).
+    """
+    feature = recipe.outputs[target.name]
+    head = feature.head
+    if head is None:
+        raise RecipeError("E105", "the output has no head", where=f"outputs.{target.name}.head")
+    if target.kind not in head.kinds:
+        raise RecipeError(
+            "E108",
+            f"the head {head.type_name()} does not fit a {target.kind} output",
+            where=f"outputs.{target.name}.head",
+            expected="a head for " + ", ".join(head.kinds),
+        )
+    if isinstance(route, AnswerRoute):
+        one, other = (cast(SequenceEncoderModule, encoders[group]).states_width for group in (route.group, route.asked))
+        return head.build_reader(target, one, other)
+    if isinstance(head, Writer) and isinstance(route, WriterRoute):
+        expect_no_loss(head, target, feature.loss)
+        read = None if route.group is None else encoders[route.group]
+        width = None if read is None else cast(SequenceEncoderModule, read).states_width
+        return head.build_writer(target, width, _embedding(read) if read is not None and feature.same_as == route.group else None)
+    return head.build(target, feature.loss)
+
+
+def _members(encoders: Encoders) -> int:
+    return max((encoder.members for encoder in encoders.values()), default=1)
+
+
+def _joined(recipe: Recipe, encoders: Encoders) -> dict[str, Made]:
+    """Return what of each group of inputs the fused vector is made of; nothing if no output is made of it.
+
+    Raises:
+        RecipeError: The fusion reads states that there are none of (E108).
+    """
+    if not any(feature.head is not None and feature.head.reads == "vector" for feature in recipe.outputs.values()):
+        return {}
+    crossed = _crossed(recipe, encoders) if len(encoders) > 1 else ()
+    return {group: "sequence" if group in crossed else "vector" for group in encoders}
 
 
 def _crossed(recipe: Recipe, encoders: Mapping[str, EncoderModule]) -> tuple[str, ...]:
@@ -467,28 +440,10 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
     return found
 
 
-def _read_width(head: HeadModule, encoder: EncoderModule) -> int:
-    """Return the width of what the output layer of a sequence reads."""
-    return head.states_width if isinstance(head, ReaderModule) else cast(SequenceEncoderModule, encoder).states_width
-
-
 def _embedding(encoder: EncoderModule) -> nn.Embedding | None:
     """Return the embedding of an encoder of tokens."""
     found = getattr(getattr(encoder, "entrance", None), "embedding", None)
     return found if isinstance(found, nn.Embedding) else None
-
-
-def _written(head: WriterModule, states: tuple[Tensor, Tensor] | None, arrays: Mapping[str, Tensor], name: str) -> Raw:
-    """Return the raw prediction of a text that is known, or the memory that one is written from."""
-    written = arrays.get(f"{name}.written")
-    if written is not None:
-        values, mask = states if states is not None else (None, None)
-        raw: tuple[Tensor, Tensor] = head(values, mask, written)
-        return raw
-    if states is not None:
-        return head.remember(*states)
-    # Nothing was read: a memory of no place, for each row that is to be continued.
-    return torch.full_like(arrays[f"{name}.prompt"][:, :1, None], torch.nan, dtype=torch.float32)
 
 
 def _columns(recipe: Recipe, group: str) -> list[str]:
@@ -532,12 +487,6 @@ def _views(recipe: Recipe, facts: Facts, encoder: EncoderModule) -> EncoderModul
     return Views(encoder, facts.image.height, facts.image.width, kind)
 
 
-def _forecast_layer(encoders: Mapping[str, EncoderModule], head: ForecastHead) -> ForecastLayer:
-    paths = [each for each in encoders.values() if isinstance(each, Path)]
-    ahead = [cast(SequenceEncoderModule, each).states_width for each in encoders.values() if not isinstance(each, Path)]
-    return ForecastLayer(paths, *head.facts.shape, ahead)
-
-
 def _path(feature: Feature, part: Encoder, facts: Facts, channels: tuple[str, ...]) -> EncoderModule:
     """Build what a window foretells: the encoder of one column, or of all together."""
     mix, own = getattr(feature, "mix", False), getattr(feature, "channels", ())
@@ -566,30 +515,3 @@ def _check_wires(parts: Mapping[str, Encoder | None], facts: Mapping[str, Facts]
             )
     if problems:
         raise RecipeError.of(problems)
-
-
-def _pair_layer(widths: list[int], size: int) -> nn.ModuleList:
-    """Return what brings each of two vectors to ``size`` values; 0: they stay."""
-    return nn.ModuleList(nn.Linear(width, size, bias=False) if size else nn.Identity() for width in widths)
-
-
-def _reading_layer(encoder: EncoderModule, head: HeadModule) -> nn.Module:
-    """Return the output layer on states (B, T, D) or on maps (B, D, H, W)."""
-    if isinstance(encoder, MapEncoderModule):
-        return _with_bias(nn.Conv2d(encoder.maps_width, head.size, 1), head)
-    return _output_layer(_read_width(head, encoder), head, 1)
-
-
-def _output_layer(width: int, head: HeadModule, members: int) -> nn.Module:
-    return _with_bias(output_layer(width, head.size, members), head)
-
-
-def _with_bias(layer: nn.Module, head: HeadModule) -> nn.Module:
-    """Let the bias of an output layer start where its head says."""
-    bias = getattr(head, "initial_bias", None)
-    if bias is not None:
-        with torch.no_grad():
-            for name, parameter in layer.named_parameters():
-                if name.endswith("bias"):
-                    parameter.copy_(torch.as_tensor(bias).expand_as(parameter))
-    return layer

@@ -117,11 +117,12 @@ def assemble(
         parts=min(training.accumulate or 1, _rows_each(sampler.size, world)),
         world=world,
     )
-    if (model.reads or model.writers) and world.size > 1:
+    alone = next((name for name, route in model.routes.items() if route.alone), None)
+    if alone is not None and world.size > 1:
         raise RecipeError(
             "E106",
             "outputs of sequences and of pixels train in one process only",
-            where="outputs." + next(iter((*model.reads, *model.writers))),
+            where=f"outputs.{alone}",
             got=f"{world.size} processes",
         )
     average = training.average.build() if training.average is not None else None
@@ -166,7 +167,7 @@ def _encode_ahead(recipe: Recipe, model: Model, sides: Sequence[Rows]) -> None:
         shape = (encoder.width,) if encoder.members == 1 else (encoder.members, encoder.width)
         if part is None or not (part.fixed or group in frozen) or getattr(feature, "augment", None) or mixed:
             continue
-        if group in (*model.reads.values(), *model.asks.values()):  # what is read is a state for each place
+        if model.wants[group] != ("vector",):  # a state for each place is not kept
             continue
         if 4 * math.prod(shape) * sum(map(len, sides)) > SHARE * available_memory():
             continue
@@ -204,7 +205,7 @@ def _augmentations(recipe: Recipe, data: DataPath, model: Model) -> dict[str, Au
         if parts and facts.wire in ("sound", "series"):
             found[f"{group}.{facts.wire}"] = _sequences_changed([part.build(getattr(facts, facts.wire)) for part in parts])
         elif parts and facts.wire == "image":
-            above = {name: kinds[name] == "mask" for name, source in model.reads.items() if source == group}
+            above = {name: kinds[name] == "mask" for name, route in model.routes.items() if route.wants().get(group) == "map"}
             along = {name: [part.build_along(facts.image, classes=classes) for part in parts] for name, classes in above.items()}
             found[f"{group}.image"] = PictureChange([part.build(facts.image) for part in parts], along)
     return found
