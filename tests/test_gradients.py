@@ -35,7 +35,7 @@ def test_products_are_the_same_gradients(inputs, outputs, kernel, stride, paddin
         maps = maps.contiguous(memory_format=torch.channels_last)
     weights = torch.randn(own(maps).shape)
     products = copy.deepcopy(own)
-    assert small_maps(products, products=True)
+    small_maps(products, products=True)
     assert type(products) is ProductsConv2d
     for ours, theirs in zip(gradients(products, maps, weights), gradients(own, maps, weights), strict=True):
         assert ours.shape == theirs.shape
@@ -49,16 +49,17 @@ def test_products_are_the_same_gradients(inputs, outputs, kernel, stride, paddin
 )
 def test_others_stay_as_they_are(options):
     network = nn.Sequential(nn.Conv2d(4, 4, 3, **{"padding": 1} | options))
-    assert not small_maps(network, products=True)
+    small_maps(network, products=True)
     assert type(network[0]) is nn.Conv2d
 
 
 def test_it_is_switched_off_again_and_weights_keep_their_names():
     network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
     names = list(network.state_dict())
-    assert small_maps(network, products=True)
+    small_maps(network, products=True)
+    assert type(network[0]) is ProductsConv2d
     assert list(network.state_dict()) == names
-    assert small_maps(network, products=False)
+    small_maps(network, products=False)
     assert type(network[0]) is nn.Conv2d
 
 
@@ -70,3 +71,17 @@ def test_only_small_maps_in_bf16_are_products(side, precision):
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         result = network(torch.randn(2, 2, side, side))
     assert ("Products" in result.grad_fn.name()) == (precision == "bf16" and side * side <= SMALL)
+
+
+def test_frozen_weights_are_products_too_and_get_no_gradient():
+    """What learns may change along a training; how it is computed may not, or a resumed one would differ."""
+    network = nn.Conv2d(2, 3, 3, padding=1)
+    network.weight.requires_grad_(requires_grad=False)
+    small_maps(network, products=True)
+    assert type(network) is ProductsConv2d
+    maps = torch.randn(2, 2, 5, 5, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        network(maps).sum().backward()
+    assert network.weight.grad is None
+    assert network.bias.grad is not None
+    assert maps.grad is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -28,22 +29,23 @@ class ProductsConv2d(nn.Conv2d):
         return result
 
 
-def small_maps(model: nn.Module, *, products: bool) -> bool:
-    """Let convolutions take their weight gradients from products or not, and return whether there is one that can.
-
-    Those of groups, of dilated windows and of subclasses stay as they are.
-    """
-    found = False
+def convolutions(model: nn.Module) -> Iterator[nn.Conv2d]:
+    """Yield the convolutions that can take products; those of groups, of dilated windows and of subclasses cannot."""
     for module in model.modules():
-        if type(module) in (nn.Conv2d, ProductsConv2d) and _plain(cast(nn.Conv2d, module)):
-            module.__class__ = ProductsConv2d if products else nn.Conv2d
-            found = True
-    return found
+        if type(module) in (nn.Conv2d, ProductsConv2d):
+            layer = cast(nn.Conv2d, module)
+            zeros = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+            if zeros and layer.groups == 1 and layer.dilation == (1, 1):
+                yield layer
 
 
-def _plain(module: nn.Conv2d) -> bool:
-    zeros = module.padding_mode == "zeros" and not isinstance(module.padding, str)
-    return zeros and module.groups == 1 and module.dilation == (1, 1) and module.weight.requires_grad
+def small_maps(model: nn.Module, *, products: bool) -> None:
+    """Let convolutions take the weight gradients of small maps from products or not.
+
+    Frozen ones, too: which weights learn may change along a training, and a resumed one must compute the same.
+    """
+    for layer in convolutions(model):
+        layer.__class__ = ProductsConv2d if products else nn.Conv2d
 
 
 class _Products(torch.autograd.Function):
@@ -67,9 +69,11 @@ class _Products(torch.autograd.Function):
                 gradient, maps, weight, None, stride, padding, (1, 1), False, (0, 0), 1, (True, False, False)
             )
         outputs, channels, *kernel = weight.shape
+        own = None
         places = gradient.permute(0, 2, 3, 1).reshape(-1, outputs)
-        windows = _windows(maps, kernel, stride, padding, gradient.shape[2:])
-        own = (places.t() @ windows).view(outputs, *kernel, channels).permute(0, 3, 1, 2)
+        if ctx.needs_input_grad[1]:
+            windows = _windows(maps, kernel, stride, padding, gradient.shape[2:])
+            own = (places.t() @ windows).view(outputs, *kernel, channels).permute(0, 3, 1, 2)
         return before, own, places.sum(0) if ctx.biased else None, None, None
 
 

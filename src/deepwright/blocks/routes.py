@@ -71,7 +71,7 @@ class Route:
     joins: ClassVar[bool] = False
     """Whether it is made of the fused vector."""
     alone: ClassVar[bool] = False
-    """Whether it is made in one process only, row by row of one length."""
+    """Whether it trains in one process only."""
 
     def wants(self) -> Mapping[str, Made]:
         """Return what must be made of which groups of inputs, the fused vector aside."""

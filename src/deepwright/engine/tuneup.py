@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from deepwright.blocks.contract import Raw
-from deepwright.blocks.gradients import small_maps
+from deepwright.blocks.gradients import convolutions, small_maps
 from deepwright.blocks.image import ImageInput
 from deepwright.engine.loop import Task, backward
 from deepwright.errors import RecipeError
@@ -203,7 +203,7 @@ def first_choice(task: Task, training: Training, *, measured: bool) -> Choice:
 
 def _convolutions(task: Task) -> bool:
     """Return whether weight gradients of convolutions may be products: those of bf16 on a CPU."""
-    return task.feed.rows.device.type == "cpu" and small_maps(task.model, products=False)
+    return task.feed.rows.device.type == "cpu" and any(convolutions(task.model))
 
 
 def _matrices(task: Task) -> bool:
