@@ -320,6 +320,19 @@ def test_a_cross_encoder_reads_two_texts_as_one(tmp_path):
         model.embed(rows, of="answer")
 
 
+def test_a_cross_encoder_reads_the_states_of_a_frozen_encoder(tmp_path):
+    text = {"type": "text", "min_count": 1, "encoder": {"type": "gru", "width": 8, "embedding": 8}}
+    recipe = {
+        "inputs": {"question": text, "answer": {"type": "text", "same_as": "question"}},
+        "outputs": {"y": "binary"},
+        "fusion": {"type": "cross", "width": 8, "heads": 2},
+        "training": {"epochs": 1, "batch": 16, "rates": {"question": {"frozen": "always"}}},
+    }
+    frame = pairs(60).with_columns(y=pl.Series(np.arange(60) % 2).cast(pl.String))
+    model = dw.train(frame, recipe=recipe, out=tmp_path / "model", listener=silent)
+    assert len(model.predict(frame)) == 60
+
+
 def test_a_cross_encoder_needs_states(tmp_path):
     recipe = RECIPE | {"data": {}, "outputs": {"y": "binary"}, "fusion": "cross"}
     frame = pairs(60).with_columns(y=pl.Series(np.arange(60) % 2).cast(pl.String))
