@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepwright.blocks.cells import states
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.sequences import reversed_rows
 
@@ -57,7 +58,7 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return the state at every place."""
         for index, layer in enumerate(self.layers):
-            cells = list(layer.children())
+            cells = [cast(nn.RNNBase, cell) for cell in layer.children()]
             read = [self._run(cells[0], x)]
             if len(cells) == 2:
                 read.append(reversed_rows(self._run(cells[1], reversed_rows(x, mask)), mask))
@@ -66,40 +67,18 @@ class Recurrent(nn.Module):
                 x = self.dropout(x)
         return x
 
-    def _run(self, cell: nn.Module, x: Tensor) -> Tensor:
+    def _run(self, cell: nn.RNNBase, x: Tensor) -> Tensor:
         if x.device.type == "cpu" and not isinstance(cell, nn.LSTM):
             with torch.autocast("cpu", enabled=False):  # of the three only LSTMs have a bf16 kernel there
                 return self._states(cell, x.float())
         return self._states(cell, x).float()
 
-    def _states(self, cell: nn.Module, x: Tensor) -> Tensor:
-        if isinstance(cell, nn.RNN) and torch.compiler.is_exporting():
-            return _as_gru(cell, x)
+    def _states(self, cell: nn.RNNBase, x: Tensor) -> Tensor:
         if self.training and self.recurrent_dropout:
             weight = F.dropout(cell.weight_hh_l0, self.recurrent_dropout)  # type: ignore[arg-type]
-            states: Tensor = torch.func.functional_call(cell, {"weight_hh_l0": weight}, (x,))[0]
-            return states
-        return cell(x)[0]  # type: ignore[no-any-return]
-
-
-def _as_gru(cell: nn.RNN, x: Tensor) -> Tensor:
-    """Return the states of a plain recurrent cell as those of a GRU whose gates stand still.
-
-    The exporter has an operator for GRUs that takes any length; a plain cell it would unroll to the length of its example.
-    """
-    read, kept, first, second = cell.all_weights[0]  # of the input, of the state, and two biases
-    zero, still, none = (torch.zeros_like(each) for each in (read, kept, first))
-    gate = torch.full_like(none, 1e4)  # reset: all of the state is read; update: none of it is kept
-    weights = [
-        torch.cat([zero, zero, read]),
-        torch.cat([still, still, kept]),
-        torch.cat([gate, -gate, first]),
-        torch.cat([none, none, second]),
-    ]
-    start = x.new_zeros((1, x.shape[0], cell.hidden_size))
-    # has_biases, num_layers, dropout, train, bidirectional, batch_first
-    states: Tensor = torch.gru(x, start, weights, True, 1, 0.0, False, False, True)[0]
-    return states
+            dropped: Tensor = torch.func.functional_call(cell, {"weight_hh_l0": weight}, (x,))[0]
+            return dropped
+        return states(cell, x)[0]
 
 
 def _cell(kind: CellName, inputs: int, hidden: int) -> nn.RNNBase:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepwright.blocks.cells import states
 from deepwright.blocks.contract import WriterModule
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.transformer import attended, rotated
@@ -335,5 +337,4 @@ class RecurrentWriter(Writer):
 def _run(cell: nn.Module, x: Tensor, hidden: Tensor, kept: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Run a layer in fp32 on a CPU, where bf16 has no kernel."""
     with torch.autocast("cpu", enabled=False) if x.device.type == "cpu" else nullcontext():
-        found: tuple[Tensor, tuple[Tensor, Tensor]] = cell(x.float(), (hidden.float().contiguous(), kept.float().contiguous()))
-        return found
+        return states(cast(nn.LSTM, cell), x.float(), (hidden.float().contiguous(), kept.float().contiguous()))

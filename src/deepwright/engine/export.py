@@ -137,6 +137,8 @@ def _write(
     outputs: Sequence[str],
     shapes: dict[str, Any],
 ) -> None:
+    from deepwright.engine.translations import TRANSLATIONS
+
     try:
         with _quiet():
             torch.onnx.export(
@@ -147,6 +149,7 @@ def _write(
                 input_names=list(names),
                 output_names=list(outputs),
                 dynamic_shapes=shapes,
+                custom_translation_table=TRANSLATIONS,
                 external_data=False,
                 verbose=False,
             )

@@ -21,6 +21,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from deepwright.engine.translations import TRANSLATIONS
 from deepwright.families import (
     SEQUENCES,
     CategoryFacts,
@@ -220,6 +221,7 @@ def check_onnx(
                 dynamo=True,
                 input_names=names,
                 dynamic_shapes={"tensors": tuple({0: batch} | ({1: free[i]} if i in free else {}) for i in range(len(example)))},
+                custom_translation_table=TRANSLATIONS,
                 external_data=False,
                 verbose=False,
             )
