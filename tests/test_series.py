@@ -12,6 +12,7 @@ import torch
 
 import deepwright as dw
 from deepwright.blocks.rocket import dilations, kernels
+from deepwright.casting import cast
 from deepwright.datapath import DataPath, trimmed
 from deepwright.defaults import resolve_split
 from deepwright.errors import CODES, DataError, RecipeError
@@ -195,6 +196,21 @@ def test_the_sample_is_bounded_and_does_not_depend_on_the_order():
     facts = part.facts("curve", state)
     assert len(facts.series.sample) >= 8
     assert len(set(facts.series.sample)) == len(facts.series.sample)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[[1.0, 2.0], [3.0, float("inf"), 1.0]], [[[1.0, 2.0]], [[3.0, None], [1.0, float("-inf")]]], ["1, 2", "3 inf 1"]],
+)
+def test_infinite_numbers_of_a_series_are_refused_or_its_row_is_missing(rows):
+    column = pl.Series("x", [*rows, None])
+    with pytest.raises(DataError, match="1 of 3 values are series with infinite numbers") as refused:
+        cast(column, "series", where="x")
+    assert refused.value.code == "E221"
+    assert "row 2" in str(refused.value)
+    kept, note = cast(column, "series", where="x", on_error="missing")
+    assert kept.is_null().to_list() == [False, True, True]
+    assert note.count == 1
 
 
 def test_lists_of_numbers_are_series_and_lists_of_texts_are_tags():

@@ -56,7 +56,8 @@ def cast(
     * ``image``: Binary (a file's bytes), String (its path) or Array(UInt8) of (H, W) or (H, W, C) pixels, unchanged.
     * ``mask``: as ``image``; arrays may be of any integers, or of truth values.
     * ``tags``: List(String); texts are split at ``|``, ``;`` or ``,``, whichever the column uses.
-    * ``series``: List(Float64), or List(List(Float64)) of places and their channels; texts are split at blanks, ``,`` or ``;``.
+    * ``series``: List(Float64), or List(List(Float64)) of places and their channels; texts are split at blanks, ``,`` or ``;``;
+      infinite numbers are refused.
     * ``words``: String, or List(String) where tokens are given.
     * ``labels``: String or List(String), or spans of characters (:data:`deepwright.spans.SPANS`).
     * ``answer``: :data:`deepwright.spans.ANSWERS`, from texts, lists of texts, or lists of texts with their starts.
@@ -274,21 +275,31 @@ def _sound(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Not
 def _series(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
     depth, value = nesting(column.dtype)
     if depth in (1, 2) and (value.is_numeric() or value == pl.Null):
-        return column.cast(pl.List(pl.Float64) if depth == 1 else pl.List(pl.List(pl.Float64))), None
-    if column.dtype != pl.String:
+        lists = column.cast(pl.List(pl.Float64) if depth == 1 else pl.List(pl.List(pl.Float64)))
+        unread = pl.repeat(False, len(column), eager=True)
+    elif column.dtype == pl.String:
+        texts = column.str.strip_chars("[]() \t\r\n").str.replace_all(r"[\s,;]+", " ")
+        pieces = texts.str.split(" ").list.eval(pl.element().filter(pl.element() != ""))
+        lists = pieces.list.eval(pl.element().cast(pl.Float64, strict=False))
+        # Words for a missing value are one; anything else that is no number is an error.
+        words = pieces.list.eval(pl.element().str.to_lowercase().is_in(["nan", "na", "null", "none", "?"]))
+        unread = (lists.list.eval(pl.element().is_null()).list.sum() > words.list.sum()).fill_null(False)
+    else:
         raise _wrong_dtype(column, "series", where)
-    texts = column.str.strip_chars("[]() \t\r\n").str.replace_all(r"[\s,;]+", " ")
-    pieces = texts.str.split(" ").list.eval(pl.element().filter(pl.element() != ""))
-    lists = pieces.list.eval(pl.element().cast(pl.Float64, strict=False))
-    # Words for a missing value are one; anything else that is no number is an error.
-    words = pieces.list.eval(pl.element().str.to_lowercase().is_in(["nan", "na", "null", "none", "?"]))
-    unread = lists.list.eval(pl.element().is_null()).list.sum() > words.list.sum()
-    if unread.any():
-        if not lenient:
-            fix = f"data: {{clean: {{{column.name}: {{on_error: missing}}}}}}"
-            raise DataError.of([_bad_rows("E220", "not series of numbers", column, unread.fill_null(False), where, fix=fix)])
-        lists = pl.select(pl.when(~unread).then(lists)).to_series().alias(column.name)
-    return lists, _lost(column, int(unread.sum()), "series of numbers")
+    endless = pl.element().is_infinite()
+    of_places = endless if depth < 2 else pl.element().list.eval(endless).list.any()
+    infinite = lists.list.eval(of_places).list.any().fill_null(False)
+    fix = f"data: {{clean: {{{column.name}: {{on_error: missing}}}}}}"
+    problems = [
+        _bad_rows(code, what, column, bad, where, fix=fix)
+        for code, what, bad in (("E220", "not series of numbers", unread), ("E221", "series with infinite numbers", infinite))
+        if bad.any()
+    ]
+    if problems and not lenient:
+        raise DataError.of(problems)
+    bad = unread | infinite
+    kept = pl.select(pl.when(~bad).then(lists)).to_series().alias(column.name)
+    return kept, _lost(column, int(bad.sum()), "series of finite numbers")
 
 
 def _tags(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note | None]:
