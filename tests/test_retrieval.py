@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import deepwright as dw
+from deepwright.blocks.fusion import CompareFusion
 from deepwright.blocks.matching import MatchingHead
 from deepwright.cli.main import app
 from deepwright.errors import DataError, RecipeError, UsageError
@@ -338,3 +339,22 @@ def test_a_cross_encoder_needs_states(tmp_path):
     frame = pairs(60).with_columns(y=pl.Series(np.arange(60) % 2).cast(pl.String))
     with pytest.raises(RecipeError, match="E108"):
         dw.train(frame, recipe=recipe, out=tmp_path / "model", listener=silent)
+
+
+def test_a_cosine_alone_finds_out_whether_alike_means_more_or_less():
+    torch.manual_seed(0)
+    first, other, share = torch.randn(300, 16), torch.randn(300, 16), torch.rand(300, 1)
+    second, target = share * first + (1 - share) * other, (share - share.mean()) / share.std()
+    for sign in (1.0, -1.0):
+        fusion, vectors, out = CompareFusion((16, 16), cosine_only=True), torch.nn.Linear(16, 16, bias=False), torch.nn.Linear(1, 1)
+        with torch.no_grad():
+            out.weight.fill_(-sign)  # what it had to be, the wrong way round
+            out.bias.zero_()  # as the heads of numbers begin
+        modules = torch.nn.ModuleList([fusion, vectors, out])
+        optimizer = torch.optim.Adam(modules.parameters(), lr=2e-3)
+        for _ in range(300):
+            optimizer.zero_grad()
+            found = out(fusion([vectors(first), vectors(second)]))
+            (found - sign * target).square().mean().backward()
+            optimizer.step()
+        assert torch.corrcoef(torch.stack([found.detach().flatten(), sign * target.flatten()]))[0, 1] > 0.8

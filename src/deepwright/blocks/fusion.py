@@ -38,6 +38,10 @@ class ConcatFusion(FusionModule):
         return fused
 
 
+_SHARP = 10.0
+"""How much faster than other parameters a slope learns: cosines differ by a tenth where values differ by 1, around a half."""
+
+
 class CompareFusion(FusionModule):
     """[(B, D), (B, D), (B, D_i)…] → (B, width): the first two compared, the others beside; members pass through.
 
@@ -62,6 +66,10 @@ class CompareFusion(FusionModule):
     ) -> None:
         super().__init__()
         self.ordered, self.cosine_only = ordered, cosine_only
+        if cosine_only:
+            # From 0, so that the first step tells whether alike means more or less. An output layer that began with the wrong sign
+            # would turn the vectors, until those that should differ are alike, before it comes to the right one.
+            self.slope = nn.Parameter(torch.zeros(1))
         width = 1 + (0 if cosine_only else widths[0] * (4 if ordered else 2)) + sum(widths[2:])
         self.layers = dense_stack(width, hidden, act, dropout=dropout)
         self.width = hidden[-1] if hidden else width
@@ -71,7 +79,8 @@ class CompareFusion(FusionModule):
         first, second, *others = align_members(vectors)
         # A text without a token has a vector of zeros, which is like nothing.
         lengths = (first.square().sum(-1, keepdim=True) * second.square().sum(-1, keepdim=True)).clamp_min(1e-12).sqrt()
-        compared = [(first * second).sum(-1, keepdim=True) / lengths]
+        cosine = (first * second).sum(-1, keepdim=True) / lengths
+        compared = [(cosine - 0.5) * (_SHARP * self.slope) if self.cosine_only else cosine]
         if not self.cosine_only:
             compared += [(first - second).abs(), first * second]
             compared += [first, second] if self.ordered else []
