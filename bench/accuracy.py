@@ -108,7 +108,15 @@ def trec(data: Path, folder: Path) -> Recipe:
 def imdb(data: Path, folder: Path) -> Recipe:
     del folder
     paths = {part: str(data / f"imdb/{name}.parquet") for part, name in (("source", "train"), ("test", "test"))}
-    return {"data": {**paths, "drop": ["stars"]}, "inputs": {"text": {"type": "text"}}, "outputs": {"label": "category"}}
+    # The eps lets a rare run of words move as far as its gradients say, not by a whole step whenever it comes: 0.897 without it.
+    adam = {"type": "adam", "lr": 0.01, "eps": 1e-4}
+    encoder = {"type": "bag", "width": 4, "naive_bayes": True, "dropout": 0.5}
+    return {
+        "data": {**paths, "drop": ["stars"]},
+        "inputs": {"text": {"type": "text", "ngrams": 2, "max_length": 700, "buckets": 2**21, "encoder": encoder}},
+        "outputs": {"label": "category"},
+        "training": {"epochs": 6, "batch": 128, "optimizer": adam},
+    }
 
 
 def reuters(data: Path, folder: Path) -> Recipe:
@@ -134,7 +142,14 @@ def shopping(data: Path, folder: Path) -> Recipe:
     frame = frame.drop_nulls("review").select("review", "label")
     train, test = train_test_split(range(len(frame)), test_size=0.1, random_state=0)
     paths = written(folder, frame[list(train)], frame[list(test)])
-    return {"data": paths, "inputs": {"review": {"type": "text"}}, "outputs": {"label": "category"}}
+    parts = [{"type": "bag", "dropout": 0.5, "naive_bayes": True}, "text_cnn"]
+    whole = {"tokens": "char", "ngrams": 3, "max_length": 256, "encoder": {"type": "ensemble", "encoders": parts}}
+    return {
+        "data": paths,
+        "inputs": {"review": {"type": "text", **whole}},
+        "outputs": {"label": "category"},
+        "training": {"epochs": 4, "batch": 64},
+    }
 
 
 # Tags -----------------------------------------------------------------------------------------------------------------------
@@ -365,7 +380,7 @@ def multi30k(data: Path, folder: Path) -> Recipe:
         "data": written(folder, lines("train"), lines("test_2016_flickr"), lines("val")),
         "inputs": {"en": {"type": "text", "tokens": "bpe", "max_size": 6000, "max_length": 100, "encoder": READER}},
         "outputs": {"de": {"type": "text", "same_as": "en", "head": head}},
-        "training": {**WRITING, "epochs": 30},
+        "training": {**WRITING, "batch": 64, "epochs": 13},
     }
 
 

@@ -86,6 +86,30 @@ def test_rows_do_not_depend_on_each_other_and_go_on_from_their_prompts(beam: int
         assert whole[row, :size].tolist() == prompt[row, :size].tolist()
 
 
+def test_many_rows_are_sought_a_few_at_once_without_what_is_behind_their_end() -> None:
+    class Watched(Table):
+        most, places = 0, 0
+
+        def __call__(self, memory: np.ndarray, state: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            self.most, self.places = max(self.most, len(memory)), self.places + memory.shape[0] * memory.shape[1]
+            assert not np.isnan(memory[:, 0, 0]).any()
+            return super().__call__(memory, state, tokens)
+
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(1, 40, 500)
+    memory = np.where(np.arange(40) < lengths[:, None], draw.integers(0, 3, (500, 1)), np.nan).astype(np.float32)[:, :, None]
+    step = Watched(2)
+    found = beam_search(step, memory, None, 5, 3, 0.6)
+    assert step.most <= 64 * 3
+    assert likelihoods(step, memory, np.where(found < 0, 0, found)).shape == (500, 2)
+    for row in range(0, 500, 50):
+        alone = beam_search(Table(2), memory[row : row + 1, :1], None, 5, 3, 0.6)[0]
+        assert [t for t in found[row] if t >= 0] == [t for t in alone if t >= 0]
+    step.places = 0
+    likelihoods(step, memory, np.full((500, 1), 2))
+    assert step.places < 0.6 * memory.size
+
+
 def test_draws_follow_the_probabilities_and_the_seed() -> None:
     step, rows = Table(3), np.arange(4000)
     memory = np.repeat(MEMORY[:1], 4000, 0)

@@ -15,6 +15,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 END, UNKNOWN = 0, 1
+_AT_ONCE = 64
+"""The rows whose texts are sought at once. Each has ``beam`` states, which grow: 1,000 rows at once took 16 GB."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ def likelihoods(step: Step, memory: Floats, written: NDArray[Any]) -> NDArray[np
         written: (B, U) the ids of the texts, 0 behind their end.
     """
     found = np.zeros((len(memory), 2))
-    for rows, text in _of_one_length(written, len(memory)):
+    for rows, part, text in _portions(memory, written):
         read = np.concatenate([np.zeros((len(rows), 1), np.int64), text], 1)
         after = np.concatenate([text, np.zeros((len(rows), 1), np.int64)], 1)
-        scores, _ = step(memory[rows], _nothing(step, len(rows)), read)
+        scores, _ = step(part, _nothing(step, len(rows)), read)
         found[rows, 0] = -np.take_along_axis(scores, after[:, :, None], 2).astype(np.float64).sum((1, 2))
         found[rows, 1] = after.shape[1]
     return found
@@ -66,9 +68,7 @@ def beam_search(step: Step, memory: Floats, prompt: NDArray[Any] | None, longest
         beam: How many beginnings are kept; 1: greedy.
         penalty: How much length is made up for.
     """
-    parts = [
-        (rows, _beam(step, memory[rows], begin, longest, beam, penalty)) for rows, begin in _of_one_length(prompt, len(memory))
-    ]
+    parts = [(rows, _beam(step, part, begin, longest, beam, penalty)) for rows, part, begin in _portions(memory, prompt)]
     return _together(parts, len(memory))
 
 
@@ -129,7 +129,7 @@ def sampled(step: Step, memory: Floats, prompt: NDArray[Any] | None, rows: Ints,
         how: How they are drawn.
     """
     draws = np.array([np.random.default_rng([how.seed, int(row)]).random(longest) for row in rows]).reshape(len(rows), longest)
-    parts = [(some, _drawn(step, memory[some], begin, draws[some], how)) for some, begin in _of_one_length(prompt, len(memory))]
+    parts = [(some, _drawn(step, part, begin, draws[some], how)) for some, part, begin in _portions(memory, prompt)]
     return _together(parts, len(memory))
 
 
@@ -191,20 +191,21 @@ def _nothing(step: Step, rows: int) -> Floats:
     return np.full((rows, 1, step.state_width), np.nan, np.float32)
 
 
-def _of_one_length(texts: NDArray[Any] | None, count: int) -> Iterator[tuple[Ints, Ints]]:
-    """Yield the rows whose texts are of one length, and those texts; all at once if there are none."""
-    if texts is None:
-        yield np.arange(count), np.zeros((count, 0), np.int64)
-        return
-    sizes = (texts != 0).sum(1)
+def _portions(memory: Floats, texts: NDArray[Any] | None) -> Iterator[tuple[Ints, Floats, Ints]]:
+    """Yield a few rows at once whose texts are of one length, what was read, of about one length too, and those texts."""
+    lengths = (~np.isnan(memory[..., 0])).sum(1)
+    sizes = np.zeros(len(memory), np.int64) if texts is None else (texts != 0).sum(1)
+    order = np.lexsort((lengths, sizes))
     for size in np.unique(sizes):
-        rows = np.flatnonzero(sizes == size)
-        yield rows, texts[rows, :size].astype(np.int64)
+        alike = order[sizes[order] == size]
+        for rows in np.split(alike, range(_AT_ONCE, len(alike), _AT_ONCE)):
+            begin = np.zeros((len(rows), 0), np.int64) if texts is None else texts[rows, :size].astype(np.int64)
+            yield rows, memory[rows, : max(1, int(lengths[rows].max()))], begin
 
 
 def _together(parts: list[tuple[Ints, Ints]], count: int) -> Ints:
     """Return texts in the order of their rows, as wide as the longest."""
-    whole = np.full((count, max((text.shape[1] for _, text in parts), default=0)), -1, np.int64)
+    whole = np.full((count, max((text.shape[1] for _, text in parts), default=1)), -1, np.int64)
     for rows, text in parts:
         whole[rows, : text.shape[1]] = text
     used = np.flatnonzero((whole >= 0).any(0))
