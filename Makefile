@@ -29,7 +29,7 @@ run: $(STAMP) ## Train on a small real data set and print the figures, the bundl
 
 # Two workers of two threads each on two cores would wait for each other at every barrier of every operator.
 test: $(STAMP) ## Run the quick tests.
-	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: $(STAMP) ## Run all tests, the slow ones too.
 	$(BIN)/python -m pytest --hypothesis-profile=default

@@ -193,7 +193,16 @@ refused(
     "column series",
     "row 1",
 )
-repaired("series", "an infinite number in a list", {"t.csv": 'series\n"1;inf;3"\n'}, "predict wave t.csv", rows=1)
+refused(
+    "series",
+    "an infinite number in a list",
+    {"t.csv": 'series\n"1;inf;3"\n'},
+    "predict wave t.csv",
+    "E221",
+    "t.csv",
+    "column series",
+    "row 1",
+)
 repaired("series", "series without a place at prediction", {"t.csv": 'series,n\n"",1\n"1",2\n'}, "predict wave t.csv", rows=2)
 repaired("series", "lists with gaps", listed('"1;?;3;nan;5;6;7;8;9;1",a\n'), LEARN, rows=41)
 refused(
