@@ -72,10 +72,10 @@ def opened(path: Path) -> bytes:
 # Texts ----------------------------------------------------------------------------------------------------------------------
 
 
-def several(**text: Any) -> Recipe:
-    """Return a short text that five networks which err in different ways read: a bag, windows, and states."""
+def several(*windows: Recipe, **text: Any) -> Recipe:
+    """Return a short text that several networks which err in different ways read: a bag, windows, and states."""
     states = [{"type": kind, "embedding_dropout": 0.5} for kind in ("gru", "lstm")]
-    parts = [{"type": "bag", "dropout": 0.5, "naive_bayes": True}, "text_cnn", {"type": "text_cnn", "embedding": 200}, *states]
+    parts = [{"type": "bag", "dropout": 0.5, "naive_bayes": True}, *({"type": "text_cnn", **each} for each in windows), *states]
     whole = {"type": "text", "ngrams": 2, "min_count": 1, "buckets": 2**16, "encoder": {"type": "ensemble", "encoders": parts}}
     return whole | text
 
@@ -84,7 +84,7 @@ def sst2(data: Path, folder: Path) -> Recipe:
     train, dev, test = (tsv(data / f"sst2/{part}.tsv", ["text", "label"]) for part in ("train", "dev", "test"))
     return {
         "data": written(folder, train, test, dev),
-        "inputs": {"text": several(subwords=[3, 5])},
+        "inputs": {"text": several({}, {"embedding": 200}, subwords=[3, 5])},
         "outputs": {"label": "category"},
         "training": {"epochs": 5, "batch": 64},
     }
@@ -97,9 +97,10 @@ def trec(data: Path, folder: Path) -> Recipe:
         return pl.DataFrame({"text": [text for _, text in pairs], "label": [label.split(":")[0] for label, _ in pairs]})
 
     paths = written(folder, read("train_5500.label"), read("TREC_10.label"))
+    wide = ({"embedding": 200, "windows": [2, 3, 4]}, {"embedding": 300, "windows": [1, 2, 3, 4, 5]})
     return {
         "data": {**paths, "split": {"validation": 0}},
-        "inputs": {"text": several(subwords=[2, 5], lower=False)},
+        "inputs": {"text": several({}, *wide, subwords=[2, 5], lower=False)},
         "outputs": {"label": "category"},
         "training": {"epochs": 14, "batch": 32},
     }
@@ -162,12 +163,13 @@ def wikiann(data: Path, folder: Path) -> Recipe:
     train, dev, test = (
         Conll(path=str(data / f"wikiann_en/{part}.conll.gz"), prefix="en:").read().frame for part in ("train", "dev", "test")
     )
-    encoder = {"type": "lstm", "width": 192, "embedding_dropout": 0.5, "dropout": 0.5, "unknown": 0.15}
+    drops = {"embedding_dropout": 0.5, "dropout": 0.5, "unknown": 0.3}
+    encoder = {"type": "lstm", "width": 256, "embedding": 192, **drops}
     return {
         "data": written(folder, train, test, dev),
         "inputs": {"tokens": {"type": "text", "letters": True, "lower": False, "min_count": 2, "encoder": encoder}},
         "outputs": {"tags": "labels"},
-        "training": {"epochs": 8, "batch": 32},
+        "training": {"epochs": 14, "batch": 32, "average": "ema", "patience": 0},
     }
 
 
