@@ -27,17 +27,12 @@ def _a_cache_of_their_own(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def _operators_are_read_once():
-    """Let exports share PyTorch's table of operators: it reads the sources of 500 functions for each, half the time of a small one.
-
-    The table stands behind a private name; without it tests are slower, and nothing else.
-    """
+    """Let exports share PyTorch's table of operators: it reads the sources of 500 functions for each, half of a small one."""
     from torch.onnx._internal.exporter import _registration
 
     with pytest.MonkeyPatch.context() as patch:
-        apis = getattr(_registration, "onnxscript_apis", None)
-        if apis is not None:
-            found = functools.cache(lambda: apis.get_torchlib_ops())
-            patch.setattr(_registration, "onnxscript_apis", types.SimpleNamespace(get_torchlib_ops=found))
+        found = functools.cache(_registration.onnxscript_apis.get_torchlib_ops)
+        patch.setattr(_registration, "onnxscript_apis", types.SimpleNamespace(get_torchlib_ops=found))
         yield
 
 

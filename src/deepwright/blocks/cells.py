@@ -1,4 +1,4 @@
-"""One layer of recurrence in one direction, as an operator of its own while a network is exported.
+"""One layer of recurrence in one direction, as an operator of its own while a network is exported (floor 3).
 
 PyTorch would trace its cells as a loop, three times, which takes most of an export's time, or unroll them to the length of its
 example. ONNX has an operator for each; :mod:`deepwright.engine.translations` says which.
@@ -22,7 +22,7 @@ def states(cell: nn.RNNBase, x: Tensor, start: tuple[Tensor, Tensor] | None = No
     if torch.compiler.is_exporting():
         hidden, kept = start or (x.new_zeros((1, x.shape[0], cell.hidden_size)),) * 2
         weights = (cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0)
-        y, last, memory = torch.ops.deepwright.recurrence(cell.mode, x, hidden, kept, *weights)
+        y, last, memory = recurrence(cell.mode, x, hidden, kept, *weights)
         return y, (last, memory)
     y, last = cell(x, start if lstm or start is None else start[0])
     return y, last if lstm else (last, last)
@@ -57,3 +57,7 @@ def _(
 ) -> tuple[Tensor, Tensor, Tensor]:
     del mode, read, again, bias, bias_again
     return x.new_empty((x.shape[0], x.shape[1], hidden.shape[2])), torch.empty_like(hidden), torch.empty_like(kept)
+
+
+OPERATOR = torch.ops.deepwright.recurrence.default
+"""How an exported program names it."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from onnxscript import opset18
 
-from deepwright.blocks import cells  # registers the operator  # noqa: F401
+from deepwright.blocks.cells import OPERATOR
 
 op: Any = opset18  # whose annotations know tensors of ONNX alone, not the lists and values that become such
 _GATES = {"RNN_TANH": (0,), "GRU": (1, 0, 2), "LSTM": (0, 3, 1, 2)}
@@ -28,15 +27,13 @@ def _recurrence(mode: str, x: Any, hidden: Any, kept: Any, read: Any, again: Any
     biases = op.Unsqueeze(op.Concat(ordered(bias), ordered(bias_again), axis=0), first)
     given = [steps, op.Unsqueeze(ordered(read), first), op.Unsqueeze(ordered(again), first), biases, None, hidden]
     if mode == "LSTM":
-        y, last, memory = op.LSTM(*given, kept, hidden_size=width)
+        y, last, kept = op.LSTM(*given, kept, hidden_size=width)
     elif mode == "GRU":
         y, last = op.GRU(*given, hidden_size=width, linear_before_reset=1)
-        memory = last
     else:
         y, last = op.RNN(*given, hidden_size=width)
-        memory = last
-    return op.Transpose(op.Squeeze(y, [1]), perm=[1, 0, 2]), last, memory
+    return op.Transpose(op.Squeeze(y, [1]), perm=[1, 0, 2]), last, kept if mode == "LSTM" else last
 
 
-TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.deepwright.recurrence.default: _recurrence}
+TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {OPERATOR: _recurrence}
 """From each of them to the function that writes it in ONNX."""
