@@ -13,6 +13,7 @@ import deepwright as dw
 from deepwright import words
 from deepwright.answers import best_spans, judged, placed, texts_of
 from deepwright.errors import DeepwrightError
+from deepwright.families import Head, TargetFacts
 from deepwright.preparation import open_tables, prepare
 from deepwright.progress import silent
 from deepwright.recipe import Recipe
@@ -178,6 +179,16 @@ def test_answers_are_found_without_torch(tmp_path):
     assert nothing["answer"][0] is None
     report = model.evaluate(fresh.with_columns(pl.concat_list("answer")))
     assert report.outputs["answer"].metrics["exact_match"].value > 0.7
+
+
+def test_answers_are_as_long_as_those_of_the_training_rows(tmp_path):
+    end = pl.when(pl.int_range(40) % 2 == 0).then(pl.lit("y")).otherwise(pl.lit("z"))
+    rows = facts(40).with_columns(answer=pl.lit("x " * 40) + end, passage=pl.lit("a " * 9 + "x " * 40) + end + " end")
+    model = dw.train(rows, recipe=RECIPE, out=tmp_path / "model", settings=["training.epochs=3"])
+    found = model.predict(rows.head(2).drop("answer"))
+    assert found["answer"].to_list() == rows["answer"].head(2).to_list(), "41 tokens"
+    head = Head.parse({"type": "pointers", "longest": 2}).build_reader(TargetFacts("answer", "answer", longest=41), 4, 4)
+    assert int(head.extras()["longest"]) == 2
 
 
 def test_what_is_left_open_is_inferred_from_names():

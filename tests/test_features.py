@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+import deepwright as dw
 from deepwright import pictures
 from deepwright.encoding import LIMIT, Scaling, bin_edges, natural_order
 from deepwright.errors import CODES, DataError
@@ -360,6 +361,18 @@ def test_only_cycles_that_vary():
 
 
 # Tags -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_tags_are_split_at_one_sign_wherever_they_are_read(tmp_path):
+    rows = pl.DataFrame({"genres": ["Children, Family|Comedy", "Drama", "Comedy|Drama"] * 20, "hit": ["yes", "no", "no"] * 20})
+    recipe = {"inputs": {"genres": "tags"}, "outputs": {"hit": "binary"}, "training": {"epochs": 1}}
+    model = dw.train(rows, recipe=recipe, out=tmp_path / "m")
+    assert model.recipe.inputs["genres"].separator == "|"
+    alone = model.predict({"genres": ["Children, Family"]})
+    among = model.predict({"genres": ["Children, Family", "Comedy|Drama", "Drama|Comedy"]})
+    assert alone.to_dicts()[0] == pytest.approx(among.to_dicts()[0]), "a row does not depend on those beside it"
+    whole = Tags(separator="").read(pl.Series("t", ["a|b", None]))
+    assert whole.to_list() == [["a|b"], None]
 
 
 def test_tags():

@@ -103,6 +103,12 @@ def test_the_same_row_twice_counts_once_and_two_rows_of_a_time_are_refused():
         line([*times[:2], None], v=[1, 2, 3])
 
 
+def test_rows_without_a_time_are_refused_wherever_it_stands():
+    frame = loads(50).select("east", "date", "west").with_columns(date=pl.when(pl.int_range(50) != 7).then("date"))
+    with pytest.raises(DataError, match=r"E234.*1 of 50 rows do not tell their time"):
+        arranged(Table(frame), Data(time="date"))
+
+
 def test_irregular_times_are_told_and_taken_one_after_the_other():
     found = line([START + dt.timedelta(seconds=i * i * 7 + i) for i in range(10)])
     assert found.step == ""
@@ -201,6 +207,18 @@ def test_phases_that_say_the_last_season_repeat_it():
     window = torch.randn(3, 25, 2)
     told = layer([path.read({"window": window})]).view(3, 10, 2)
     torch.testing.assert_close(told, window[:, -4:].repeat(1, 3, 1)[:, :10])
+
+
+def test_blocks_behind_the_fold_that_validates_are_on_no_side():
+    first, last = (prepared(loads(), recipe(data__split={"by": "time", "test": 0.2, "folds": 4, "fold": fold})) for fold in (0, 3))
+    assert len(first.train) < len(last.train)
+    one, same = (
+        found.test.targets["future"] * np.asarray(facts.scales) + np.asarray(facts.centers)
+        for found in (first, last)
+        for facts in [found.data.target_facts()["future"].forecast]
+    )
+    np.testing.assert_allclose(one, same, rtol=1e-5, err_msg="every fold has the same test rows")
+    assert len(first.test) == 0.2 * 700 - 12 + 1
 
 
 @pytest.mark.parametrize("mix", [False, True])
@@ -341,6 +359,21 @@ def test_columns_can_be_foretold_from_others(encoder):
     assert model.recipe.inputs["history"].channels == ("east", "west")
     assert model.predict(loads(300)).columns == ["date", "west"]
     assert model.bundle.manifest["export"]["graph"]
+
+
+def test_a_derived_column_is_foretold_from_its_last_rows(tmp_path):
+    value = recipe(outputs__future={"type": "forecast", "channels": ["total"], "horizon": 6}, training__epochs=30)
+    value["data"]["derive"] = {"total": "east + west"}
+    model = dw.train(loads(700), recipe=value, out=tmp_path / "m", listener=silent)
+    told = model.predict(loads(700))
+    assert told["date"].to_list() == hours(6, START + dt.timedelta(hours=700))
+    plain = recipe(outputs__future={"type": "forecast", "channels": ["total"], "horizon": 6}, training__epochs=30)
+    frame = loads(700).select("date", total=pl.col("east") + pl.col("west"))
+    other = dw.train(frame, recipe=plain, out=tmp_path / "plain", listener=silent)
+    assert told["total"].to_list() == pytest.approx(other.predict(frame)["total"].to_list(), abs=1e-3)
+    with pytest.raises(DataError, match=r"E236.*fewer rows"):
+        model.predict(loads(20))
+    assert model.detect(loads(700))["column"].drop_nulls().unique().to_list() == ["total"]
 
 
 def test_data_a_time_and_a_horizon_are_enough():

@@ -149,6 +149,7 @@ def deaf(place):
         (lambda place: (place / "config.json").write_text('{"model_type": "no such network"}'), "E104"),
         (lambda place: (place / "model.safetensors").write_bytes(b"\x80\x02" * 20), "E202"),
         (lambda place: (place / "tokenizer.json").write_text("{}"), "E202"),
+        (lambda place: (place / "tokenizer.json").unlink(), "E200"),
         (other_config, "E276"),
         (deaf, "E108"),
     ],
@@ -159,6 +160,18 @@ def test_what_is_wrong_with_a_folder_is_told(folder, tmp_path, change, code):
         dw.train(table(40), recipe=recipe(place), out=tmp_path / "m")
     assert caught.value.code == code
     assert not (tmp_path / "m").exists()
+
+
+def test_an_ensemble_reads_what_its_tokenizer_gives(folder, tmp_path):
+    both = {"type": "ensemble", "encoders": ["bag", {"type": "pretrained_text", "model": str(folder)}]}
+    settled = recipe(folder)
+    settled["inputs"]["text"]["encoder"] = both
+    model = dw.train(table(40), recipe=settled, out=tmp_path / "m", settings=["training.epochs=1"])
+    assert model.recipe.inputs["text"].tokenizer == str(folder / "tokenizer.json")
+    other = damaged(folder, tmp_path, lambda place: None)
+    several = [{"type": "pretrained_text", "model": str(each)} for each in (folder, other)]
+    with pytest.raises(RecipeError, match=r"E106.*different tokenizers"):
+        Encoder.parse({"type": "ensemble", "encoders": several}).settled("x")
 
 
 def test_other_weights_than_those_of_the_recipe_are_refused(folder):

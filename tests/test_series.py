@@ -154,18 +154,21 @@ def test_longer_series_are_cut(keep, expected):
     np.testing.assert_allclose(values[0], expected, rtol=1e-6)
 
 
-def test_rows_of_another_number_of_channels_are_refused_in_training_and_repaired_later():
+def test_rows_of_another_number_of_channels_are_refused():
     part = Series()
-    with pytest.raises(DataError, match="training row 2") as refused:
+    with pytest.raises(DataError, match="row 2") as refused:
         part.fit(several([[[1.0, 2.0]], [[1.0, 2.0], [3.0]]]))
     assert refused.value.code == "E271"
     with pytest.raises(DataError) as refused:
         Series(channels=3).fit(several([[[1.0, 2.0]]]))
     assert refused.value.code == "E271"
     state = part.fit(several([[[0.0, 0.0], [2.0, 2.0]]]))
-    found = part.encode(several([[[2.0], [2.0, 0.0, 9.0], None, []]]), state)["series"][0]
-    np.testing.assert_array_equal(found, [[1.0, np.nan], [1.0, -1.0]])  # cut to the length that training saw
-    np.testing.assert_array_equal(part.encode(one([[2.0]]), state)["series"][0, 0], [1.0, np.nan])
+    for wrong in (several([[[2.0, 0.0], [2.0]]]), several([[[2.0, 0.0, 9.0]]]), several([[[]]]), one([[2.0]])):
+        with pytest.raises(DataError, match=r"E271.*exactly 2 channels"):
+            part.encode(wrong, state)
+    found = part.encode(several([[[2.0, None], None, [2.0, 0.0]]]), state)["series"][0]
+    np.testing.assert_array_equal(found, [[1.0, np.nan], [np.nan, np.nan]])  # cut to the length that training saw
+    assert part.encode(pl.Series("x", [None, None]).cast(pl.List(pl.Float64)), state)["lengths"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("values", [[None, None], [[], []], [[None, None], [float("nan")]], [[float("inf")], None]])

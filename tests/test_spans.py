@@ -93,14 +93,14 @@ def test_a_name_that_does_not_stand_there_is_refused(tmp_path):
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.text(st.sampled_from("ab İßﬁ½①é\u0301한ᄒ\u1161\u11ab北.\u3000\n’'x"), max_size=12), min_size=1, max_size=4),
-    st.booleans(),
+    st.sampled_from(["words", "characters", "blanks"]),
     st.booleans(),
 )
-def test_places_are_those_of_the_tokens(texts, characters, lower):
-    column = pl.Series("text", texts, dtype=pl.String)
-    found = words.places(column, characters=characters, lower=lower)
+def test_places_are_those_of_the_tokens(texts, kind, lower):
+    column, blanks = pl.Series("text", texts, dtype=pl.String), kind == "blanks"
+    found = words.places(column, characters=kind != "words", lower=lower, blanks=blanks)
     simple = words.normalized(column, lower=lower)
-    pieces = (words.split_characters(simple) if characters else words.split_words(simple)).to_list()
+    pieces = (words.split_words(simple) if kind == "words" else words.split_characters(simple, blanks=blanks)).to_list()
     assert found.counts.tolist() == [len(each) for each in pieces]
     firsts = found.firsts
     for text, tokens, first in zip(texts, pieces, firsts, strict=True):

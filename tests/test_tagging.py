@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 import deepwright as dw
 from deepwright.blocks.crf import LinearChain
+from deepwright.blocks.heads import TaggingHead
+from deepwright.blocks.routes import SequenceRoute
 from deepwright.errors import DeepwrightError, RecipeError
-from deepwright.families import Source
+from deepwright.families import Encoder, Source
 from deepwright.metrics import score
+from deepwright.model import Model
 from deepwright.tagging import Span, allowed, counts, is_iob2, spans, types, viterbi
+from deepwright.testing.networks import arrays_of, facts_of
 
 
 @pytest.mark.parametrize(
@@ -123,6 +127,37 @@ def test_tags_train_export_and_predict_without_torch(tmp_path, encoder):
     assert all(f">{kind}<" in page for kind in ("LOC", "PER")), "the report tells how each type of span fares"
 
 
+def test_an_ensemble_of_taggers_is_their_mean(tmp_path):
+    recipe = declared()
+    parts = [{"type": "lstm", "width": 16, "embedding": 16}, {"type": "gru", "width": 8, "embedding": 16, "dropout": 0.0}]
+    recipe["inputs"]["tokens"]["encoder"] = {"type": "ensemble", "encoders": parts}
+    model = dw.train(sentences(), recipe=recipe, out=tmp_path / "model")
+    assert model.metrics["tags"]["f1"]["value"] > 0.9
+    assert json.loads((tmp_path / "model" / "manifest.json").read_text())["export"]["graph"] is True
+    fresh = pl.DataFrame({"tokens": [["Mr", "Hagbe"], [], None, ["the", "dog"] * 40]})
+    assert model.predict(fresh, engine="torch")["tags"].to_list() == model.predict(fresh)["tags"].to_list()
+
+
+def test_each_member_of_a_sequence_learns_from_its_own_loss():
+    torch.manual_seed(0)
+    facts = facts_of("tokens")[0]
+    parts = [{"type": "lstm", "width": 3}, {"type": "gru", "width": 2}]
+    encoder = Encoder.parse({"type": "ensemble", "encoders": parts}).build(facts)
+    head = TaggingHead(["O", "B-X", "I-X"])
+    model = Model({"text": encoder}, None, {"tags": head}, {"tags": 1.0}, routes={"tags": SequenceRoute("text")}, joined={}).eval()
+    arrays = arrays_of(facts, 4)
+    raw = model({f"text.{key}": value for key, value in arrays.items()})
+    mask, layer = arrays["tokens"] != 0, model.layers[0]
+    each = []
+    for index, member in enumerate(encoder.each()):
+        states = member.states(arrays)[0]
+        each.append((states @ layer.weight[index, : states.shape[2]] + layer.bias[index], mask))
+    target = torch.where(mask, 0, -1)
+    loss = model.loss(raw, {"tags": target}, complete=True)["tags"]
+    torch.testing.assert_close(loss, torch.stack([head.loss(one, target) for one in each]).mean())
+    torch.testing.assert_close(model.predict(raw)["tags"], torch.stack([head.outputs(one) for one in each]).mean(0), equal_nan=True)
+
+
 def test_labels_are_told_by_the_lists_of_tokens_beside_them(tmp_path):
     frame = sentences().with_columns(other=pl.col("tags"))
     model = dw.train(frame, target="tags", out=tmp_path / "model", settings=["training.epochs=1"])
@@ -175,9 +210,15 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, change, message):
     assert message in str(error.value)
 
 
-def test_labels_need_an_encoder_with_states(tmp_path):
+def test_labels_of_tokens_are_not_balanced_by_rows(tmp_path):
+    with pytest.raises(RecipeError, match=r"E106.*one class for each row"):
+        dw.train(sentences(40), recipe=declared(), out=tmp_path / "model", settings=["training.balance=weights"])
+
+
+@pytest.mark.parametrize("encoder", ["bag", {"type": "ensemble", "encoders": ["bag", "lstm"]}])
+def test_labels_need_an_encoder_with_states(tmp_path, encoder):
     recipe = declared()
-    recipe["inputs"]["tokens"]["encoder"] = "bag"
+    recipe["inputs"]["tokens"]["encoder"] = encoder
     with pytest.raises(RecipeError, match="encoder has states"):
         dw.train(sentences(40), recipe=recipe, out=tmp_path / "model")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import deepwright as dw
 from deepwright import trees, vectors, words
 from deepwright.errors import DataError, DeepwrightError, RecipeError
-from deepwright.families import Encoder
+from deepwright.families import Encoder, Facts, SoundFacts, WindowFacts
 from deepwright.features.text import Text
 from deepwright.testing import encoders, features
 from deepwright.testing.networks import arrays_of, facts_of
@@ -289,6 +289,25 @@ def test_an_ensemble_refuses_what_does_not_accept_its_input():
     with pytest.raises(RecipeError, match=r"encoders\[1\]"):
         part.build(facts_of("tokens")[0])
     encoders.conforms(Encoder.parse({"type": "ensemble", "encoders": [{"type": "lstm", "width": 3}, {"type": "gru", "width": 2}]}))
+
+
+def test_an_ensemble_of_sounds_has_states_only_of_one_pace():
+    kinds = [{"type": "sound_cnn", "channels": [4, 4]}, {"type": "crnn", "channels": [4, 4], "width": 4}]
+    mixed = Encoder.parse({"type": "ensemble", "encoders": kinds})
+    assert mixed.shapes() == ("vector",), "four frames to a state, and two"
+    alike = Encoder.parse({"type": "ensemble", "encoders": [{**kinds[0], "halvings": 1}, kinds[1]]})
+    assert alike.shapes() == ("vector", "sequence")
+    facts = facts_of("sound")[0]
+    values, mask = alike.build(facts).states(arrays_of(facts, 3))
+    assert values.shape[:2] == (3, 2)
+    assert values.shape[2] == mask.shape[1]
+
+
+def test_learnt_positions_reach_to_the_end_of_every_input():
+    part = Encoder.parse({"type": "transformer", "positions": "learned", "width": 8, "depth": 1, "heads": 2})
+    window = part.build(Facts("w", window=WindowFacts(2, 720)))
+    sound = part.build(Facts("s", sound=SoundFacts(8000, 8000 * 30, 8, 256, 80, 0.0, 1.0)))
+    assert [module.body.places.num_embeddings for module in (window, sound)] == [720, 3001]
 
 
 def test_a_bag_may_start_from_what_naive_bayes_knows(tmp_path):

@@ -307,10 +307,15 @@ def _tags(column: pl.Series, where: str, lenient: bool) -> tuple[pl.Series, Note
         return column.cast(pl.List(pl.String)), None
     texts, note = _text(column, where, lenient)
     sign = tag_sign(texts)
+    told = Note("tags", f"{column.name}: split at {sign!r}", len(column), column.name)
+    return split_tags(texts, sign), told if sign else note
+
+
+def split_tags(texts: pl.Series, sign: str) -> pl.Series:
+    """Return the tags of each text, List(String), each once and without blanks around it; without a sign a text is one tag."""
     lists = texts.str.split(sign) if sign else texts.str.split("\0")
     clean = lists.list.eval(pl.element().str.strip_chars())
-    clean = clean.list.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
-    return clean.alias(column.name), Note("tags", f"{column.name}: split at {sign!r}", len(column), column.name) if sign else note
+    return clean.list.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True).alias(texts.name)
 
 
 def tag_sign(texts: pl.Series) -> str:

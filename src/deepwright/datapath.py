@@ -426,7 +426,10 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
             rule = recipe.data.clean.columns.get(own)
             try:
                 column, note = cast(
-                    table.frame[own], dtype, where=f"{table.name}: column {own}", on_error=rule.on_error if rule else "raise"
+                    feature.read(table.frame[own]),
+                    dtype,
+                    where=f"{table.name}: column {own}",
+                    on_error=rule.on_error if rule else "raise",
                 )
             except DeepwrightError as error:
                 problems += error.problems

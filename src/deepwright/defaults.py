@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from deepwright.casting import tag_sign
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
 from deepwright.families import PIXELS, Augmentation, Encoder, Feature, Fusion, Head, Loss, Optimizer, Schedule, TargetKind
 from deepwright.kinds import Kind, infer, infer_target
@@ -128,12 +129,20 @@ def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, .
     written = any(feature.type_name() == "text" for feature in recipe.outputs.values())
     inputs = _shared(_written(inputs, written=written))
     outputs = _outputs_shared(inputs, _written(recipe.outputs, written=written))
+    inputs, outputs = ({name: _separated(feature, table, name) for name, feature in part.items()} for part in (inputs, outputs))
     drop = [*recipe.data.drop, *(note.column for note in notes if note.column)]
     data = recipe.data.model_copy(update={"drop": drop, "columns": "declared"})
     # In the order of the table, whatever was declared: the same data give the same network.
     order = {name: index for index, name in enumerate(table.columns)}
     inputs = dict(sorted(inputs.items(), key=lambda item: order.get(item[0], len(order))))
     return recipe.replace(data=data, inputs=inputs, outputs=outputs), tuple(notes), whys
+
+
+def _separated(feature: Feature, table: Table, name: str) -> Feature:
+    """Write down what stands between tags: a table to be predicted from may have another sign in most of its rows."""
+    if getattr(feature, "separator", "") is not None or table.frame.schema.get(name) != pl.String:
+        return feature
+    return feature.model_copy(update={"separator": tag_sign(table.frame[name])})
 
 
 def _asking(recipe: Recipe, name: str) -> Kind | None:

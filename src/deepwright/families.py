@@ -298,6 +298,7 @@ class TargetFacts:
         tokens: A text's: its tokens; 0, which no token of a text has, is free for a head to mean an end or a blank by it.
         recurring: Of a match: the code of each value that several training rows have, and how many.
         forecast: What is foretold, of a forecast.
+        longest: The tokens of the longest answer.
     """
 
     name: str
@@ -311,6 +312,7 @@ class TargetFacts:
     recurring: tuple[tuple[int, int], ...] = ()
     forecast: ForecastFacts | None = None
     channels: int = 0
+    longest: int = 0
 
 
 @dataclass(frozen=True)
@@ -457,6 +459,15 @@ class Encoder(Part):
         Raises:
             DataError: Weights cannot be read, or do not fit.
         """
+
+    def shapes(self) -> tuple[Shape, ...]:
+        """Return what heads may read of it as it is declared; by default all that its kind produces."""
+        return self.produces
+
+    @property
+    def pace(self) -> int:
+        """How many of a sequence's places one of its states stands for."""
+        return 1
 
     @property
     def size(self) -> tuple[int | None, int | None]:
@@ -610,6 +621,10 @@ class Feature(Part):
     """Outputs that answer a question only: the input that holds it; by default the one of that name, or the only other text."""
     weight: float = Field(1.0, gt=0)
     """Outputs only: the weight of this output's loss among several."""
+
+    def read(self, column: pl.Series) -> pl.Series:
+        """Return a column as it was given, brought into a form that its cast takes in one way only; by default unchanged."""
+        return column
 
     def fit(self, column: pl.Series) -> State:
         """Learn from the training rows (nulls are missing values).

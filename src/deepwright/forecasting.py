@@ -52,26 +52,26 @@ def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, li
     line = arranged(table, recipe.data)
     recipe, notes = declared(recipe, line)
     sides = _sides(recipe, line)
-    recipe = _resolved(recipe, line, sides[0])
+    learnt = sides[0][1]
+    recipe = _resolved(recipe, line, learnt)
     _expect_enough(recipe, line, sides)
     notes = [*line.table.notes, *notes, *_left_over(line, sides)]
-    train_rows = line.table.with_frame(line.table.frame[: sides[0]])
+    train_rows = line.table.with_frame(line.table.frame[:learnt])
     data = _fitted(recipe, train_rows, line.step)
-    recipe = resolve_network(recipe, _count(recipe, 0, sides[0]), dict.fromkeys(recipe.outputs, "forecast"))
+    recipe = resolve_network(recipe, _count(recipe, 0, learnt), dict.fromkeys(recipe.outputs, "forecast"))
     data = dataclasses.replace(data, recipe=recipe)
     ready = data.prepare(line.table, outputs=True)
     notes += [note for note in ready.notes if note not in notes]
-    parts, begin = [], 0
-    for number, end in enumerate(sides):
-        stride = max(_stride(feature) for feature in recipe.outputs.values()) if number else 1
-        part, more = _part(data, ready, begin, end, stride)
+    parts = []
+    stride = max(_stride(feature) for feature in recipe.outputs.values())
+    for number, (begin, end) in enumerate(sides):
+        part, more = _part(data, ready, begin, end, stride if number else 1)
         parts.append(part)
         notes += [note for note in more if note not in notes]
-        begin = end
     train, validation, test = parts
     if held is not None:
         other = arranged(held, recipe.data, line.step or None)
-        test = _part(data, data.prepare(other.table, outputs=True), 0, len(other.table), 1)[0]
+        test = _part(data, data.prepare(other.table, outputs=True), 0, len(other.table), stride)[0]
         if not len(test):
             raise DataError("E236", "no forecast fits into the test rows", where=held.name, got=f"{len(held):,} rows")
     for note in notes:
@@ -227,7 +227,7 @@ def _resolved(recipe: Recipe, line: Timeline, rows: int) -> Recipe:
             feature = feature.model_copy(update=update)
         elif isinstance(feature, Ahead):
             encoder = feature.encoder or Encoder.parse(SMALL)
-            if "sequence" not in encoder.produces:
+            if "sequence" not in encoder.shapes():
                 message = f"the encoder {encoder.type_name()} has no state for each row that is foretold"
                 where = f"inputs.{name}.encoder"
                 raise RecipeError("E108", message, where=where, expected="lstm, gru, rnn, tcn or transformer")
@@ -236,8 +236,12 @@ def _resolved(recipe: Recipe, line: Timeline, rows: int) -> Recipe:
     return recipe.replace(inputs=inputs, outputs=outputs)
 
 
-def _sides(recipe: Recipe, line: Timeline) -> tuple[int, int, int]:
-    """Return the rows at which the training, validation and test rows end.
+Sides = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""Where the training, validation and test rows begin, and where they end."""
+
+
+def _sides(recipe: Recipe, line: Timeline) -> Sides:
+    """Return the rows of each side.
 
     Raises:
         RecipeError: The split is not by time (E106).
@@ -256,19 +260,24 @@ def _sides(recipe: Recipe, line: Timeline) -> tuple[int, int, int]:
     if split.spans is not None:
         spans: Spans = split.spans
         _, train, validation, test = borders(times, line.step, (spans.train, spans.validation, spans.test))
-        return train, validation, test
+        return (0, train), (train, validation), (validation, test)
     rows = split_rows(line.table, split.model_copy(update={"by": "time", "column": line.time}))
     ends = [int(side[-1]) + 1 if len(side) else 0 for side in (rows.train, rows.validation, rows.test)]
     train = ends[0]
     validation = max(ends[1], train)
-    return train, validation, max(ends[2], validation)
+    # Of a rolling origin the blocks between those that validate and the test rows are on no side.
+    test = int(rows.test[0]) if len(rows.test) else validation
+    return (0, train), (train, validation), (test, max(ends[2], test))
 
 
-def _left_over(line: Timeline, sides: tuple[int, int, int]) -> list[Note]:
-    count = len(line.table) - sides[2]
-    text = f"{count:,} rows behind {line.table.frame[line.time][sides[2] - 1]} are on no side of the split" if count else ""
+def _left_over(line: Timeline, sides: Sides) -> list[Note]:
+    notes, times = [], line.table.frame[line.time]
+    for begin, end in ((sides[1][1], sides[2][0]), (sides[2][1], len(line.table))):
+        if end > begin:
+            text = f"{end - begin:,} rows behind {times[begin - 1]} are on no side of the split"
+            notes.append(Note("split", text, end - begin))
     step = f"a row is {words(line.step)}" if line.step else ""
-    return [Note("split", text, count)] * bool(count) + [Note("time", step, len(line.table), line.time)] * bool(step)
+    return notes + [Note("time", step, len(line.table), line.time)] * bool(step)
 
 
 def _fitted(recipe: Recipe, rows: Table, step: str) -> DataPath:
@@ -301,7 +310,7 @@ def _part(data: DataPath, ready: Table, begin: int, end: int, stride: int) -> tu
     return Part(ready.with_frame(ready.frame.clear()), arrays, targets), notes
 
 
-def _expect_enough(recipe: Recipe, line: Timeline, sides: tuple[int, int, int]) -> None:
+def _expect_enough(recipe: Recipe, line: Timeline, sides: Sides) -> None:
     """Refuse sides that no forecast fits into.
 
     Raises:
@@ -311,11 +320,8 @@ def _expect_enough(recipe: Recipe, line: Timeline, sides: tuple[int, int, int]) 
     spans = split.spans or Spans()
     judged = split.validation != 0 if split.spans is None else spans.validation is not None
     tested = split.test > 0 or spans.test is not None
-    for name, begin, end, least in (
-        ("training", 0, sides[0], LEAST_ROWS),
-        ("validation", sides[0], sides[1], int(judged)),
-        ("test", sides[1], sides[2], int(tested)),
-    ):
+    needs = (("training", LEAST_ROWS), ("validation", int(judged)), ("test", int(tested)))
+    for (name, least), (begin, end) in zip(needs, sides, strict=True):
         count = len(reach.origins(begin, end))
         if count < least:
             raise DataError(

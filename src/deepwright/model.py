@@ -212,7 +212,7 @@ class Model(nn.Module):
                 predictions[name] = head.outputs(given)
                 continue
             if isinstance(given, tuple) or given.ndim == 4:
-                predictions[name] = head.outputs(given if isinstance(given, tuple) else given.float())
+                predictions[name] = _mean([head.outputs(one) for one in _by_member(given)])
                 predictions |= {f"{name}.{key}": value for key, value in head.extras().items()}
                 continue
             prediction = given.float()
@@ -311,6 +311,14 @@ def _head(recipe: Recipe, target: TargetFacts, encoders: Encoders, route: Route)
             where=f"outputs.{target.name}.head",
             expected="a head for " + ", ".join(head.kinds),
         )
+    if isinstance(route, AnswerRoute | WriterRoute) and route.group is not None and encoders[route.group].members > 1:
+        raise RecipeError(
+            "E108",
+            f"the head {head.type_name()} reads the states of one network",
+            where=f"inputs.{route.group}.encoder",
+            got=f"{encoders[route.group].members} of them",
+            expected="an encoder such as lstm or transformer; an ensemble is for labels of texts and of their tokens",
+        )
     if isinstance(route, AnswerRoute):
         one, other = (cast(SequenceEncoderModule, encoders[group]).states_width for group in (route.group, route.asked))
         return head.build_reader(target, one, other)
@@ -400,7 +408,8 @@ def _reads(recipe: Recipe, facts: Mapping[str, Facts]) -> dict[str, str]:
         if isinstance(feature.head, Writer) and not recipe.inputs:
             continue
         shape = feature.head.reads
-        able = [group for group in facts if group != TABULAR and shape in getattr(recipe.inputs[group].encoder, "produces", ())]
+        encoders = {group: recipe.inputs[group].encoder for group in facts if group != TABULAR}
+        able = [group for group, encoder in encoders.items() if encoder is not None and shape in encoder.shapes()]
         chosen = [group for group in able if feature.of in (None, group) and (feature.of or group != feature.asks)]
         if feature.head.asks and feature.asks not in able:
             chosen = []
@@ -468,15 +477,25 @@ def start_model(model: Model, recipe: Recipe, examples: Mapping[str, Examples]) 
 
 def _row_losses(head: HeadModule, raw: Raw, target: Tensor) -> Tensor:
     """Return the loss of each row (B,), its members' losses averaged."""
-    if isinstance(raw, tuple):
-        return head.loss(raw, target)
-    if raw.ndim == 4:
-        return head.loss(raw.float(), target)
+    if isinstance(raw, tuple) or raw.ndim == 4:
+        return _mean([head.loss(one, target) for one in _by_member(raw)])
     if raw.ndim == 3:
         target = target.repeat_interleave(raw.shape[1], dim=0)
     flat = raw.flatten(0, -2).float()
     each = head.loss(flat.squeeze(1) if head.size == 1 else flat, target)
     return each.view(len(raw), -1).mean(1) if raw.ndim == 3 else each
+
+
+def _by_member(raw: Raw) -> list[Raw]:
+    """Return what each member predicts of a sequence, (B, T, O) and the mask; of anything else what is given."""
+    if not isinstance(raw, tuple):
+        return [raw.float()]
+    values, mask = raw
+    return [(one, mask) for one in values.unbind(1)] if values.ndim == 4 else [raw]
+
+
+def _mean(each: list[Tensor]) -> Tensor:
+    return each[0] if len(each) == 1 else torch.stack(each).mean(0)
 
 
 def _views(recipe: Recipe, facts: Facts, encoder: EncoderModule) -> EncoderModule:

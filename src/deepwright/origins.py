@@ -98,11 +98,13 @@ def latest(data: DataPath, table: Table) -> tuple[Timeline, Table, int]:
     line = arranged(tidied(recipe, table), recipe.data, step_of(data) or None)
     frame = line.table.frame
     past = {channel for feature in recipe.inputs.values() if isinstance(feature, Window) for channel in feature.channels}
-    own = [pl.col(name).is_not_null() for name in frame.columns if name in past]
+    # Of a derived column what it is made of tells, the time aside, which is known of every row.
+    needed = needed_columns({name: text for name, text in recipe.data.derive.items() if name in past}) - {line.time}
+    own = [pl.col(name).is_not_null() for name in frame.columns if name in past | needed]
     places = frame.select(pl.any_horizontal(own)).to_series().arg_true() if own else pl.Series([], dtype=pl.UInt32)
     reach = Reach.of(recipe)
-    last = int(places[-1]) if len(places) else -1
-    if own and last + 1 < reach.before:
+    last = int(places[-1]) if len(places) else -1 if own else len(frame) - 1
+    if last + 1 < reach.before:
         raise DataError(
             "E236",
             "there are fewer rows than a forecast is made from",

@@ -443,7 +443,7 @@ def balance(recipe: Recipe, data: DataPath, train: Part) -> NDArray[np.float64] 
     if recipe.training.balance == "none":
         return None
     for name, facts in data.target_facts().items():
-        if facts.classes and facts.kind != "multilabel":
+        if facts.classes and train.targets[name].ndim == 1:  # a class for each row; tags, labels and masks have several
             share = _inverse_share(facts, train.targets[name])
             if recipe.training.balance == "resample":
                 return share
@@ -451,7 +451,7 @@ def balance(recipe: Recipe, data: DataPath, train: Part) -> NDArray[np.float64] 
             return None
     raise RecipeError(
         "E106",
-        "there is no class output to balance",
+        "there is no output with one class for each row",
         where="training.balance",
         got=recipe.training.balance,
         fix="training: {balance: none}",

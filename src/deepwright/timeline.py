@@ -62,10 +62,10 @@ def arranged(table: Table, data: Data, step: str | None = None) -> Timeline:
     times = _read(table, name)
     notes: list[Note] = []
     frame = table.frame.with_columns(times.alias(name))
-    _expect_known(table, name, times)
+    _expect_known(table, name, times, "time")
     keys = [name] if data.series is None else [name, data.series]
     if data.series is not None:
-        _expect_known(table, data.series, frame[data.series])
+        _expect_known(table, data.series, frame[data.series], "series")
     frame, notes = _once(table, frame, keys)
     ordered = frame.sort(keys, maintain_order=True)
     if data.series is None and not frame[name].is_sorted():
@@ -106,13 +106,13 @@ def _read(table: Table, name: str) -> pl.Series:
     return cast(column, "date", where=f"{table.name}: column {name}")[0]
 
 
-def _expect_known(table: Table, name: str, column: pl.Series) -> None:
+def _expect_known(table: Table, name: str, column: pl.Series, what: str) -> None:
     lost = column.is_null().arg_true()
     if len(lost):
         shown = ", ".join(f"row {row + 1}" for row in lost.head(10).to_list())
         raise DataError(
             "E234",
-            f"{len(lost):,} of {len(table):,} rows do not tell their {'series' if name != table.columns[0] else 'time'}",
+            f"{len(lost):,} of {len(table):,} rows do not tell their {what}",
             where=f"{table.name}: column {name}",
             got=shown + (", …" if len(lost) > 10 else ""),
             expected="a value in every row",

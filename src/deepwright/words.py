@@ -67,7 +67,7 @@ def split_characters(texts: pl.Series, *, blanks: bool = False) -> pl.Series:
     return texts.str.split("").list.eval(pl.element().filter(pl.element() != ""))
 
 
-def places(texts: pl.Series, *, characters: bool, lower: bool, form: Form = "NFKC") -> Places:
+def places(texts: pl.Series, *, characters: bool, lower: bool, form: Form = "NFKC", blanks: bool = False) -> Places:
     """Return where the tokens of texts, split into words or characters, stand in the texts as they were given.
 
     Args:
@@ -75,6 +75,7 @@ def places(texts: pl.Series, *, characters: bool, lower: bool, form: Form = "NFK
         characters: Whether they are split into characters.
         lower: Whether they are brought to lower case.
         form: Unicode's form, as of :func:`normalized`.
+        blanks: Whether each blank is a character of its own, as of :func:`split_characters`.
     """
     given = texts.fill_null("").str.slice(0, LONGEST)
     simple = normalized(given, lower=lower, form=form)
@@ -83,7 +84,10 @@ def places(texts: pl.Series, *, characters: bool, lower: bool, form: Form = "NFK
     plain = simple.str.replace_all(r"\s", " ")
     blank = np.frombuffer("".join(plain.to_list()).encode("utf-32-le"), np.uint32) == ord(" ")
     row = np.repeat(np.arange(len(given)), sizes)
-    if characters:
+    if characters and blanks:
+        starts = np.arange(len(blank))
+        stops = starts + 1
+    elif characters:
         starts, stops = _characters(blank, row)
     else:
         # A token and the next hold every character but blanks, so that their lengths tell their places.
@@ -474,7 +478,15 @@ def read_tokenizer(path: str, where: str) -> tuple[str, tuple[str, ...]]:
     """
     place = Path(path).expanduser()
     if not place.is_file():
-        raise DataError("E200", "no such file", where=where, expected="a tokenizer.json", fix="correct the path")
+        raise DataError(
+            "E200",
+            "no such file",
+            where=where,
+            got=path,
+            expected="a tokenizer.json, which tells how texts are split",
+            fix="correct the path; of a folder with a vocab.txt, transformers writes it: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+        )
     try:
         text = place.read_text(encoding="utf-8")
         table = _ready(text, 0).get_vocab(with_added_tokens=True)

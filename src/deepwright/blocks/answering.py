@@ -21,11 +21,15 @@ class PointersHead(ReaderModule):
         question: The width of the question's states.
         width: D, the width of both when they are compared, and of a state of each direction of the LSTM.
         dropout: The fraction of the values that the LSTM reads dropped in training.
+        longest: The most tokens of an answer, for the search.
     """
 
-    def __init__(self, passage: int, question: int, width: int, dropout: float = 0.0) -> None:
+    longest: Tensor
+
+    def __init__(self, passage: int, question: int, width: int, dropout: float = 0.0, *, longest: int = 1) -> None:
         super().__init__()
         self.size = 2
+        self.register_buffer("longest", torch.tensor(longest))
         # What is the same in both begins alike.
         self.passage = nn.Linear(passage, width)
         self.question = self.passage if question == passage else nn.Linear(question, width)
@@ -50,6 +54,10 @@ class PointersHead(ReaderModule):
         joint = torch.cat([x, found, x * found, x * whole], -1) * mask.unsqueeze(2)
         told = torch.cat([self.dropout(joint), same.amax(2, keepdim=True).to(x.dtype)], -1)
         return torch.cat([joint, self.body(told, mask)], -1), mask
+
+    def extras(self) -> dict[str, Tensor]:
+        """Return the most tokens of an answer."""
+        return {"longest": self.longest}
 
     def loss(self, raw: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
         """Return the mean cross-entropy of the first and the last token, (B,); 0 where the passage was cut before the answer.

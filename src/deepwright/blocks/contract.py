@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 Raw = Tensor | tuple[Tensor, Tensor]
-"""What a head predicts from before any link function: (B, O); of a sequence (B, T, O) and its mask (B, T); of a pair two (B, D);
+"""What a head predicts from before any link function: (B, O); of a sequence (B, T, O), of K members (B, K, T, O), and its mask
+(B, T); of a pair two (B, D);
 of a text that is known the scores of all next tokens (N, V) and those tokens (B, U), of one that is not the memory (B, T, M); of a
 map (B, O, H, W)."""
 
@@ -38,7 +39,7 @@ class SequenceEncoderModule(EncoderModule):
     states_width: int
 
     def states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return a vector for every place, (B, T, states_width), and the mask (B, T)."""
+        """Return a vector for every place, (B, T, states_width) or (B, members, T, states_width), and the mask (B, T)."""
         raise NotImplementedError
 
 
@@ -70,7 +71,7 @@ class HeadModule(nn.Module):
 
     For a head that reads a sequence, raw is ``(values (B, T, size), mask (B, T))``, for one that reads a map (B, size, H, W), and
     so is what ``loss`` and ``outputs`` get. For one that reads a pair it is the two vectors, each brought to ``size`` values, or as
-    they are if that is 0; its loss may compare the rows of a batch.
+    they are if that is 0; its loss may compare the rows of a batch. Several members of a sequence are given to the head in turn.
 
     ``size`` is the width of the raw prediction (1 is squeezed away: raw is (B,) then). ``initial_bias`` (size,), if any, is where
     the bias of the output layer starts: at what the class shares alone predict, so that training need not find them first.

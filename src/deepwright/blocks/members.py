@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepwright.blocks.contract import EncoderModule
+from deepwright.blocks.contract import EncoderModule, SequenceEncoderModule
 from deepwright.blocks.initialization import ScalingStart, scaling_, uniform_
 
 
@@ -97,6 +97,23 @@ class EnsembleEncoder(EncoderModule):
             vector = F.pad(encoder(inputs), (0, self.width - encoder.width))
             found.append(vector if vector.ndim == 3 else vector.unsqueeze(1))
         return torch.cat(found, 1)
+
+
+class SequenceEnsembleEncoder(EnsembleEncoder, SequenceEncoderModule):
+    """Encoders of one sequence side by side, which have a vector for each place, too: (B, K, T, D).
+
+    Args:
+        encoders: The encoders, none of which has members.
+    """
+
+    def __init__(self, encoders: Sequence[SequenceEncoderModule]) -> None:
+        super().__init__(encoders)
+        self.states_width = max(encoder.states_width for encoder in encoders)
+
+    def states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the vectors of each of them for every place, and the mask (B, T), which they share."""
+        found = [cast(SequenceEncoderModule, encoder).states(inputs) for encoder in self.each()]
+        return torch.stack([F.pad(values, (0, self.states_width - values.shape[2])) for values, _ in found], 1), found[0][1]
 
 
 def output_layer(width: int, size: int, members: int) -> nn.Module:

@@ -145,13 +145,17 @@ class SequenceRoute(Route):
         return {self.group: "sequence"}
 
     def layer(self, head: HeadModule, encoders: Encoders) -> nn.Module:
-        """Build a linear layer for each place."""
-        return _biased(output_layer(_states_width(encoders, self.group), head.size, 1), head)
+        """Build a linear layer for each place, one for each member."""
+        return _biased(output_layer(_states_width(encoders, self.group), head.size, encoders[self.group].members), head)
 
     def raw(self, layer: nn.Module, head: HeadModule, encoded: Encoded) -> Raw:
-        """Return (B, T, O) and the mask."""
+        """Return (B, T, O) or (B, K, T, O), and the mask."""
         values, mask = encoded.states(self.group)
-        return layer(values), mask
+        if values.ndim == 3:
+            return layer(values), mask
+        rows, members, count, width = values.shape
+        each: Tensor = layer(values.transpose(1, 2).reshape(-1, members, width))
+        return each.view(rows, count, members, -1).transpose(1, 2), mask
 
 
 @dataclass(frozen=True)

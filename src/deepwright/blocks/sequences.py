@@ -6,7 +6,7 @@ have no place at all: its vector is zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,25 +99,27 @@ class TokenInput(SequenceInput):
 class LetterWords(nn.Module):
     """A vector for each token from its characters, (B, T, 16) → (B, T, width).
 
-    Convolutions over windows of three, and their maximum (Chiu & Nichols 2016, arXiv 1511.08308).
+    Convolutions over windows of two to five characters, and their maximum (Kim et al. 2016, arXiv 1508.06615).
 
     Args:
         letters: The number of ids of characters.
-        width: The width of the vector.
+        channels: Channels of each window; ``width`` is that of all of them.
         embedding: The width of a character's embedding.
+        windows: The sizes, in characters.
     """
 
-    def __init__(self, letters: int, width: int = 50, embedding: int = 24) -> None:
+    def __init__(self, letters: int, channels: int = 50, embedding: int = 32, windows: Sequence[int] = (2, 3, 4, 5)) -> None:
         super().__init__()
         self.embedding = nn.Embedding(letters, embedding, padding_idx=0)
-        self.convolution = nn.Conv1d(embedding, width, 3, padding=1)
-        self.width = width
+        # Padded at both ends, so that prefixes and endings have windows of their own.
+        self.convolutions = nn.ModuleList(nn.Conv1d(embedding, channels, size, padding=size - 1) for size in windows)
+        self.width = channels * len(windows)
 
     def forward(self, letters: Tensor) -> Tensor:
         """Read the characters of each token."""
         rows, places, count = letters.shape
-        embedded = self.embedding(letters.int()).view(rows * places, count, -1)
-        vectors: Tensor = self.convolution(embedded.transpose(1, 2)).amax(2)
+        embedded = self.embedding(letters.int()).view(rows * places, count, -1).transpose(1, 2)
+        vectors = torch.cat([convolution(embedded).amax(2) for convolution in self.convolutions], -1)
         return vectors.view(rows, places, -1)
 
 

@@ -36,6 +36,11 @@ class SoundEncoder(Encoder):
     dropout: float = Field(0.3, ge=0, lt=1)
     """The fraction of the vector's values dropped in training."""
 
+    @property
+    def pace(self) -> int:
+        """How many frames of the spectrogram one of its own stands for."""
+        return int(2 ** min(self.halvings, len(self.channels)))
+
     def maps(self, facts: Facts) -> SoundMaps:
         """Return what turns the arrays of the wire into a sequence of frames.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import Field
 
 from deepwright.errors import RecipeError
-from deepwright.families import Encoder, Examples, Facts, Wire
+from deepwright.families import Encoder, Examples, Facts, Shape, Wire
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule
@@ -21,9 +21,26 @@ class Ensemble(Encoder):
     """
 
     accepts: ClassVar[tuple[Wire, ...]] = ("tokens", "series", "sound")
+    produces: ClassVar[tuple[Shape, ...]] = ("vector", "sequence")
 
     encoders: tuple[Encoder, ...] = Field(min_length=2)
     """The encoders: ``[bag, text_cnn, {type: gru, width: 64}]``."""
+
+    def shapes(self) -> tuple[Shape, ...]:
+        """Return what all of them produce; states only if all have as many, since those of one place are averaged."""
+        alike = len({part.pace for part in self.encoders}) == 1
+        common = (shape for shape in self.produces if all(shape in part.shapes() for part in self.encoders))
+        return tuple(shape for shape in common if alike or shape == "vector")
+
+    @property
+    def pace(self) -> int:
+        """How many of a sequence's places one state stands for."""
+        return max(part.pace for part in self.encoders)
+
+    @property
+    def tokenizer(self) -> str | None:
+        """The file that tells how the texts of the first of them that was trained before were split."""
+        return next((part.tokenizer for part in self.encoders if part.tokenizer is not None), None)
 
     @property
     def learnt(self) -> bool:
@@ -38,6 +55,15 @@ class Ensemble(Encoder):
             DataError: A file is missing, or not what it should be.
         """
         found = tuple(part.settled(f"{where}.encoders[{index}]") for index, part in enumerate(self.encoders))
+        tokenizers = sorted({part.tokenizer for part in found if part.tokenizer is not None})
+        if len(tokenizers) > 1:
+            raise RecipeError(
+                "E106",
+                "encoders of one text were trained with different tokenizers",
+                where=f"{where}.encoders",
+                got=", ".join(tokenizers),
+                fix="give each of them an ensemble, or an input, of its own",
+            )
         return self.model_copy(update={"encoders": found})
 
     def build(self, facts: Facts) -> EncoderModule:
@@ -46,7 +72,8 @@ class Ensemble(Encoder):
         Raises:
             RecipeError: One of them does not accept the input (E108).
         """
-        from deepwright.blocks.members import EnsembleEncoder
+        from deepwright.blocks.contract import SequenceEncoderModule
+        from deepwright.blocks.members import EnsembleEncoder, SequenceEnsembleEncoder
 
         for index, part in enumerate(self.encoders):
             if facts.wire not in part.accepts:
@@ -56,7 +83,9 @@ class Ensemble(Encoder):
                     where=f"inputs.{facts.name}.encoder.encoders[{index}]",
                     expected="encoders for " + facts.wire,
                 )
-        return EnsembleEncoder([part.build(facts) for part in self.encoders])
+        modules = [part.build(facts) for part in self.encoders]
+        sequences = [module for module in modules if isinstance(module, SequenceEncoderModule) and module.members == 1]
+        return SequenceEnsembleEncoder(sequences) if len(sequences) == len(modules) else EnsembleEncoder(modules)
 
     def start(self, module: EncoderModule, where: str, examples: Examples | None = None) -> str | None:
         """Give each of them what training starts from.

@@ -55,9 +55,9 @@ class PretrainedText(Encoder):
 
     @property
     def tokenizer(self) -> str | None:
-        """The file that tells how its texts are split."""
+        """The file that tells how its texts are split; weights mean nothing without it."""
         place = Path(self.model).expanduser() / "tokenizer.json"
-        return str(place) if place.is_file() else None
+        return str(place) if self.learnt or place.is_file() else None
 
     def settled(self, where: str) -> Self:
         """Read the configuration, and the hash of the weights; fetch the files if they are on the hub.

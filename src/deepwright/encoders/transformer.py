@@ -50,7 +50,9 @@ class Transformer(SequenceEncoder):
         from deepwright.blocks.transformer import TransformerBody
 
         entrance = self.entrance(facts)
-        length = next((each.length for each in (facts.tokens, facts.series) if each is not None), 512)
+        length = next((each.length for each in (facts.tokens, facts.series, facts.window) if each is not None), 512)
+        if facts.sound is not None:
+            length = facts.sound.length // facts.sound.hop + 1
         body = TransformerBody(
             entrance.width,
             self.width,

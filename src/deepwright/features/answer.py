@@ -61,8 +61,8 @@ class Answer(Feature):
         return _spans(column).astype(np.int32)
 
     def target_facts(self, name: str, state: AnswerState) -> TargetFacts:
-        """Return how many rows have an answer."""
-        return TargetFacts(name, "answer", rows=state.rows)
+        """Return how many rows have an answer, and how long the longest is."""
+        return TargetFacts(name, "answer", rows=state.rows, longest=state.longest)
 
     def judged(self, outputs: NDArray[Any], column: pl.Series, texts: pl.Series, places: Places) -> NDArray[np.float64]:
         """Return whether each answer is right, and its F1 of words, (B, 2); NaN where none is known."""

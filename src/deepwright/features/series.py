@@ -68,7 +68,7 @@ class Series(Feature):
             DataError: There is no number (E260), or places differ in their number of channels (E271).
         """
         values, counts, widths = _unpacked(column)
-        self._check_channels(column, counts, widths)
+        self._check_channels(column, counts, widths, self.channels or int(widths[0]) if len(widths) else 0)
         known = np.isfinite(values)
         if not known.any():
             raise no_values(column, "number")
@@ -88,11 +88,9 @@ class Series(Feature):
         text = base64.b64encode(sample.astype("<f4").tobytes()).decode()
         return plain.model_copy(update={"sample": text, "sample_lengths": lengths})
 
-    def _check_channels(self, column: pl.Series, counts: NDArray[np.int64], widths: NDArray[np.int64]) -> None:
-        """Refuse places that have more or fewer channels than the first one."""
-        if not len(widths):
-            return
-        wanted = self.channels or int(widths[0])
+    @staticmethod
+    def _check_channels(column: pl.Series, counts: NDArray[np.int64], widths: NDArray[np.int64], wanted: int) -> None:
+        """Refuse places that have more or fewer channels than ``wanted``."""
         wrong = np.unique(np.repeat(np.arange(len(counts)), counts)[widths != wanted])
         if len(wrong):
             row = int(wrong[0])
@@ -101,14 +99,19 @@ class Series(Feature):
                 "E271",
                 f"{len(wrong):,} of {len(counts):,} series have places without exactly {wanted} channel{'s' if wanted > 1 else ''}",
                 where=f"column {column.name}",
-                got=f"training row {row + 1}: {sorted(set(widths[start : start + int(counts[row])].tolist()))} channels",
+                got=f"row {row + 1}: {sorted(set(widths[start : start + int(counts[row])].tolist()))} channels",
                 expected=f"{wanted} in every place of every row",
                 fix="a series is a list of places, each a list of its channels' numbers; write null where a number is missing",
             )
 
     def encode(self, column: pl.Series, state: SeriesState) -> dict[str, NDArray[np.generic]]:
-        """Return ``series`` (B, T, C), NaN where a number is missing and 0 behind the end, and ``lengths`` (B,)."""
-        values, counts, _ = _unpacked(column, len(state.centers))
+        """Return ``series`` (B, T, C), NaN where a number is missing and 0 behind the end, and ``lengths`` (B,).
+
+        Raises:
+            DataError: Places have another number of channels than those of the training rows (E271).
+        """
+        values, counts, widths = _unpacked(column, len(state.centers))
+        self._check_channels(column, counts, widths, len(state.centers))
         scaled, counts = _cut(_scaled(values, state), counts, state.length, self.keep)
         series = np.zeros((len(counts), state.length, len(state.centers)), np.float32)
         series[np.arange(state.length) < counts[:, None]] = scaled

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
+from deepwright.casting import split_tags
 from deepwright.encoding import Labels, label_counts, no_values, probability_columns
 from deepwright.families import Dtype, Facts, Feature, NumberFacts, State, TargetFacts
 
@@ -35,8 +36,15 @@ class Tags(Feature):
     """Tags of fewer training rows are left out."""
     max_size: int = Field(1000, ge=1)
     """The most tags; the most frequent stay."""
+    separator: str | None = None
+    """What stands between the tags of a text; by default ``|``, ``;`` or ``,``, whichever most rows of the training table hold; it is
+    written down. ``""``: a text is one tag. Lists need none."""
     threshold: float = Field(0.5, gt=0, lt=1)
     """Outputs only: the probability from which on a tag is predicted."""
+
+    def read(self, column: pl.Series) -> pl.Series:
+        """Return texts split into their tags."""
+        return column if self.separator is None or column.dtype != pl.String else split_tags(column, self.separator)
 
     def fit(self, column: pl.Series) -> TagsState:
         """Learn the tags and how many rows carry each.

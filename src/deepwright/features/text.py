@@ -278,7 +278,8 @@ class Text(Feature):
             wrong = "an output that is told by a text's characters needs words or characters as tokens"
             got = "trees in brackets" if self.trees == "given" else self.tokenizer or self.tokens
             raise RecipeError("E106", wrong, where=f"inputs.{column.name}.tokens", got=got, fix=fix)
-        return words.places(column, characters=self.tokens == "char", lower=self._lower, form=self.form or "NFKC")
+        characters, form = self.tokens == "char", self.form or "NFKC"
+        return words.places(column, characters=characters, lower=self._lower, form=form, blanks=self.blanks is True)
 
     def facts(self, name: str, state: TextState) -> Facts:
         """Return the text's facts."""

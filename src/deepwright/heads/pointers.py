@@ -26,13 +26,14 @@ class Pointers(Head):
     kinds: ClassVar[tuple[TargetKind, ...]] = ("answer",)
     reads: ClassVar[Shape] = "sequence"
     asks: ClassVar[bool] = True
+    extras: ClassVar[tuple[str, ...]] = ("longest",)
 
     width: int = Field(64, ge=1)
     """The width of what is compared, and of a state of each direction of the LSTM."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """The fraction of the values that the LSTM reads dropped in training."""
-    longest: int = Field(30, ge=1)
-    """The most tokens of an answer."""
+    longest: int | None = Field(None, ge=1)
+    """The most tokens of an answer; by default as many as the longest of the training rows has."""
 
     def build(self, facts: TargetFacts, loss: Loss | None) -> HeadModule:
         """Refuse to be built without what is asked.
@@ -49,18 +50,16 @@ class Pointers(Head):
         """Build the module; raw holds two scores for each token of the passage."""
         from deepwright.blocks.answering import PointersHead
 
-        del facts
-        return PointersHead(width, asked, self.width, self.dropout)
+        return PointersHead(width, asked, self.width, self.dropout, longest=self.longest or max(1, facts.longest))
 
     def search(self, outputs: NDArray[Any], extras: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
         """Return the first and the last token of the likeliest span, (B, 2), -1 without tokens.
 
         Args:
             outputs: (B, T, 2) log p of each token to be the first, and the last; NaN behind a row's end.
-            extras: Nothing.
+            extras: ``longest``, the most tokens of an answer.
         """
-        del extras
-        return best_spans(outputs, (~np.isnan(outputs[..., 0])).sum(1), self.longest)
+        return best_spans(outputs, (~np.isnan(outputs[..., 0])).sum(1), int(extras["longest"]))
 
     @classmethod
     def example(cls) -> Self:

@@ -87,7 +87,7 @@ def detect(
     flags = np.nan_to_num(score, nan=-1.0) > limit
     text = f"{int(flags.sum()):,} of {len(flags):,} rows score above {limit:.3g}"
     listener(Event("detected", text, values={"alarms": int(flags.sum()), "threshold": limit}))
-    frame = _frame(data, line.table.frame, line.time, score, flags, worst, said.values)
+    frame = _frame(data, ready.frame, line.table.frame[line.time], score, flags, worst, said.values)
     return frame, None if truth is None else _agreement(line.table, truth, flags, score)
 
 
@@ -105,11 +105,11 @@ def _calibration(opened: Bundle) -> Calibration:
     return Calibration.model_validate(found)
 
 
-def _frame(data: DataPath, frame: pl.DataFrame, time: str, score: Any, flags: Any, worst: Any, values: Any) -> pl.DataFrame:
-    facts = next(iter(data.target_facts().values())).forecast
-    channels = facts.channels if facts is not None else ()
+def _frame(data: DataPath, frame: pl.DataFrame, times: pl.Series, score: Any, flags: Any, worst: Any, values: Any) -> pl.DataFrame:
+    name, target = next(iter(data.target_facts().items()))
+    channels = target.forecast.channels if target.forecast is not None else ()
     row = np.arange(len(frame))
-    actual = np.stack([frame[name].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy() for name in channels], 1)
+    actual = frame[name].to_numpy()
     known = ~np.isnan(score)
 
     def each(numbers: Any) -> pl.Series:
@@ -117,7 +117,7 @@ def _frame(data: DataPath, frame: pl.DataFrame, time: str, score: Any, flags: An
 
     return pl.DataFrame(
         {
-            time: frame[time],
+            times.name: times,
             "score": each(score),
             "alarm": pl.Series(flags),
             "column": pl.select(pl.when(pl.Series(known)).then(pl.Series(np.asarray(channels)[worst]))).to_series(),
