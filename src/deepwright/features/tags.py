@@ -37,7 +37,7 @@ class Tags(Feature):
     max_size: int = Field(1000, ge=1)
     """The most tags; the most frequent stay."""
     separator: str | None = None
-    """What stands between the tags of a text; by default ``|``, ``;`` or ``,``, whichever most rows of the training table hold; it is
+    """What stands between the tags of a text; by default ``|``, ``;`` or ``,``, whichever most rows of the training table hold, and
     written down. ``""``: a text is one tag. Lists need none."""
     threshold: float = Field(0.5, gt=0, lt=1)
     """Outputs only: the probability from which on a tag is predicted."""
