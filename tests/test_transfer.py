@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from PIL import Image
@@ -18,6 +19,7 @@ from torch import nn
 
 import deepwright as dw
 from deepwright.blocks import pretrained as blocks
+from deepwright.blocks.custom import supplied
 from deepwright.blocks.lora import LowRank, add_low_rank, has_low_rank, merged
 from deepwright.blocks.rates import layers_of
 from deepwright.blocks.recompute import keep, recompute
@@ -28,6 +30,7 @@ from deepwright.engine import assembly
 from deepwright.errors import DataError, DeepwrightError, MissingExtra, RecipeError, UsageError
 from deepwright.families import Encoder, Facts, ImageFacts
 from deepwright.recipe import Recipe
+from deepwright.testing.networks import arrays_of, facts_of
 
 CNN = {"type": "cnn", "channels": [4, 8]}
 FACTS = Facts("image", image=ImageFacts(12, 12, 3, (120.0, 110.0, 100.0), (60.0, 61.0, 62.0)))
@@ -617,6 +620,48 @@ def test_a_module_for_the_columns_of_a_table(people):
     model = dw.train(people.frame, target="rich", modules={"tabular": module}, settings=settings, out="m")
     assert model.recipe.tabular.type_name() == "custom"
     assert model.predict(people.frame).height == 300
+
+
+class Reader(nn.Module):
+    """An embedding and a recurrent network as a tutorial has them, which knows nothing of what is behind a text's end."""
+
+    def __init__(self, words):
+        super().__init__()
+        self.embedding = nn.Embedding(words, 8)
+        self.lstm = nn.LSTM(8, 6, batch_first=True)
+
+    def forward(self, ids):
+        return self.lstm(self.embedding(ids))[0][:, -1]
+
+
+def test_a_module_for_texts(tmp_path):
+    draw = np.random.default_rng(0)
+    kinds = draw.integers(0, 2, 80)
+    texts = [" ".join([*draw.choice(["the", "a", "film"], draw.integers(0, 9)), "good" if kind else "bad"]) for kind in kinds]
+    frame = pl.DataFrame({"text": texts, "label": ["yes" if kind else "no" for kind in kinds]})
+    recipe = {"inputs": {"text": "text"}, "outputs": {"label": "category"}, "training": {"epochs": 2, "compile": "off"}}
+    model = dw.train(frame, recipe=recipe, modules={"text": Reader(20)}, out="m")
+    assert model.bundle.manifest["export"]["graph"]
+    alone, among = (model.predict({"text": rows})["label:yes"][0] for rows in (["good"], ["good", "the film a " * 9]))
+    assert alone == pytest.approx(among, abs=1e-6)
+
+
+@pytest.mark.parametrize("wire", ["series", "window", "sound"])
+def test_modules_see_as_many_places_of_every_row(wire):
+    facts = facts_of(wire)[0]
+    seen = []
+    module = nn.Sequential(nn.Identity(), nn.Flatten(), nn.LazyLinear(3))
+    module[0].register_forward_hook(lambda _, inputs, output: seen.append(output.shape[1:]))
+    with supplied({"own": module}):
+        encoder = Encoder.parse({"type": "custom", "module": "own"}).build(facts)
+    arrays = arrays_of(facts, 3)
+    result = encoder(arrays)
+    short = {key: value[:1, : 5 * 16] if value.ndim > 1 and wire != "window" else value[:1] for key, value in arrays.items()}
+    if "lengths" in short:
+        short["lengths"] = torch.full((1,), 5)
+    encoder(short)
+    assert result.shape == (3, 3)
+    assert len(set(seen)) == 1
 
 
 class Pair(nn.Module):

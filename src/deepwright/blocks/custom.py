@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from deepwright.blocks.contract import EncoderModule
 from deepwright.blocks.image import ImageInput
 from deepwright.blocks.pooling import GlobalPool
+from deepwright.blocks.sequences import sequence_input
 from deepwright.blocks.tabular import TableVector
 from deepwright.errors import RecipeError, UsageError, nearest
 from deepwright.families import Facts
@@ -62,7 +63,7 @@ def module_of(name: str, where: str) -> nn.Module:
     if name in known:
         return copy.deepcopy(known[name])
     if name == EXAMPLE:
-        return nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.Tanh())
+        return nn.Sequential(_Numbers(), nn.Flatten(), nn.LazyLinear(8), nn.Tanh())
     raise RecipeError(
         "E111",
         f"the module {name!r} was not given{nearest(name, known)}",
@@ -72,6 +73,13 @@ def module_of(name: str, where: str) -> nn.Module:
     )
 
 
+class _Numbers(nn.Module):
+    """Ids as numbers, and numbers as they are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float()
+
+
 def digest(module: nn.Module) -> str:
     """Return a hash of a module's structure and weights, which tells whether it is the one of an earlier run."""
     sha = hashlib.sha256(repr(module).encode())
@@ -79,6 +87,37 @@ def digest(module: nn.Module) -> str:
         known = not nn.parameter.is_lazy(tensor)
         sha.update(name.encode() + (tensor.detach().cpu().contiguous().float().numpy().tobytes() if known else b""))
     return sha.hexdigest()
+
+
+class Ids(nn.Module):
+    """The ids of a text's tokens (B, T), as modules take them."""
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, None]:
+        """Return them."""
+        return inputs["tokens"].long(), None
+
+
+class Filled(nn.Module):
+    """A sequence (B, T) or (B, T, C) of always so many places, 0 behind each row's end.
+
+    A module of anyone cannot be trusted to leave out what is behind the end, which depends on the other rows of a batch.
+
+    Args:
+        entrance: From the arrays of the wire to the sequence and its mask.
+        length: T.
+    """
+
+    def __init__(self, entrance: nn.Module, length: int) -> None:
+        super().__init__()
+        self.entrance = entrance
+        self.length = length
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Fill up, or cut, each row."""
+        x: Tensor = self.entrance(inputs)[0]
+        ended = torch.cat([x, torch.zeros_like(x[:, :1])], 1)
+        place = torch.arange(self.length, device=x.device).clamp(max=x.shape[1])
+        return ended[:, place]
 
 
 class Custom(EncoderModule):
@@ -117,7 +156,7 @@ class Keras(nn.Module):
         self.channels_last = sys.modules["keras"].config.image_data_format() == "channels_last"
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Run the model on pictures (B, C, H, W) or vectors (B, N)."""
+        """Run the model on pictures (B, C, H, W), sequences or vectors (B, N)."""
         turned = inputs.permute(0, 2, 3, 1) if self.channels_last and inputs.ndim == 4 else inputs
         outputs: Tensor = self.model(turned, training=self.training)
         return outputs.permute(0, 3, 1, 2) if self.channels_last and outputs.ndim == 4 else outputs
@@ -131,23 +170,14 @@ def custom_encoder(module: nn.Module, facts: Facts, where: str) -> Custom:
     """Return an encoder of a module, which is tried on two rows to see what leaves it.
 
     Args:
-        module: Takes standardised pictures (B, C, H, W), or the columns of a table as one vector (B, N).
+        module: Takes what :class:`deepwright.encoders.custom.Custom` says.
         facts: What it gets.
         where: The recipe's path.
 
     Raises:
         RecipeError: It does not take that, or gives neither a vector nor a map (E108).
     """
-    inputs: dict[str, Tensor] = {}
-    entrance: nn.Module
-    if facts.image is not None:
-        image = facts.image
-        entrance = ImageInput(image.mean, image.std)
-        inputs["image"] = torch.zeros(2, image.height, image.width, image.channels, dtype=torch.uint8)
-    else:
-        entrance = TableVector(facts.numbers, facts.categories)
-        inputs["numbers"] = torch.zeros(2, len(facts.numbers))
-        inputs["categories"] = torch.zeros(2, len(facts.categories), dtype=torch.int32)
+    entrance, inputs = _entrance(facts)
     module = Keras(module) if _is_keras(module) else module
     mode = module.training
     taken = None
@@ -176,3 +206,33 @@ def custom_encoder(module: nn.Module, facts: Facts, where: str) -> Custom:
             expected="(2, D) or (2, C, H, W)",
         )
     return Custom(entrance, module, given.shape[1], pooled=given.ndim == 4)
+
+
+def _entrance(facts: Facts) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return what turns the arrays of the wire into one tensor, and the arrays of two rows to try a module on."""
+    if facts.image is not None:
+        image = facts.image
+        return ImageInput(image.mean, image.std), {
+            "image": torch.zeros(2, image.height, image.width, image.channels, dtype=torch.uint8)
+        }
+    if facts.tokens is not None:
+        length = facts.tokens.length
+        return Filled(Ids(), length), {"tokens": torch.ones(2, length, dtype=torch.int32)}
+    if facts.series is not None:
+        length, channels = facts.series.length, facts.series.channels
+        arrays = {"series": torch.zeros(2, length, channels), "lengths": torch.full((2,), length, dtype=torch.int32)}
+        return Filled(sequence_input("custom", facts, 0), length), arrays
+    if facts.window is not None:
+        length, channels = facts.window.length, facts.window.channels
+        return Filled(sequence_input("custom", facts, 0), length), {"window": torch.zeros(2, length, channels)}
+    if facts.sound is not None:
+        sound = facts.sound
+        arrays = {
+            "sound": torch.zeros(2, sound.length, dtype=torch.int16),
+            "lengths": torch.full((2,), sound.length, dtype=torch.int32),
+        }
+        return Filled(sequence_input("custom", facts, 0), sound.length // sound.hop + 1), arrays
+    return TableVector(facts.numbers, facts.categories), {
+        "numbers": torch.zeros(2, len(facts.numbers)),
+        "categories": torch.zeros(2, len(facts.categories), dtype=torch.int32),
+    }

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 class Custom(Encoder):
     """A ``torch.nn.Module`` of your own, given beside the recipe: ``dw.train(..., modules={INPUT: MODULE})``.
 
-    It takes one tensor, standardised pictures (B, C, H, W) or the columns of a table as a vector (B, N), and gives (B, D), or a map
-    (B, C, H, W) whose mean is taken. Training starts from the weights that it has. The bundle holds no code: it predicts by its
-    graph, and training it again asks for the module again.
+    It takes one tensor: standardised pictures (B, C, H, W), the columns of a table as a vector (B, N), the ids of a text's tokens
+    (B, T) ``int64``, 0 behind its end, standardised series or windows (B, T, C), or the frames of a sound's log-mel spectrogram
+    (B, T, mels). T is always that of the longest training row, so that a row's result does not depend on those beside it. It gives
+    (B, D), of pictures also a map (B, C, H, W) whose mean is taken. Training starts from the weights that it has. The bundle holds
+    no code: it predicts by its graph, and training it again asks for the module again.
     """
 
-    accepts: ClassVar[tuple[Wire, ...]] = ("table", "image")
+    accepts: ClassVar[tuple[Wire, ...]] = ("table", "image", "tokens", "series", "window", "sound")
 
     module: str = Field(min_length=1)
     """The name that it is given by, usually the input's."""
