@@ -125,6 +125,7 @@ def test_tags_train_export_and_predict_without_torch(tmp_path, encoder):
     assert model.predict(fresh, engine="torch")["tags"].to_list() == frame["tags"].to_list()
     page = (tmp_path / "model" / "report.html").read_text()
     assert all(f">{kind}<" in page for kind in ("LOC", "PER")), "the report tells how each type of span fares"
+    assert "F1 of each type" in page
 
 
 def test_an_ensemble_of_taggers_is_their_mean(tmp_path):

@@ -443,6 +443,8 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
         raise DataError.of(dict.fromkeys(problems))
     ready = pl.DataFrame(columns)
     if outputs:
+        remarks = [feature.remark(ready[name]) for name, feature in recipe.outputs.items() if name in ready.columns]
+        notes += [note for note in remarks if note is not None]
         ready, more = _placed(recipe, ready, table.name)
         _check_tokens(recipe, ready, table.name)
         notes += more

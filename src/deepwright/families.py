@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from deepwright.blocks.logs import LogWriter
     from deepwright.scan import Scan
     from deepwright.spans import Places
-    from deepwright.table import Table
+    from deepwright.table import Note, Table
 
 Wire = Literal["table", "image", "tokens", "series", "sound", "window"]
 """What travels from a feature to its encoder: single values in columns, a picture, a text, a series of numbers, a sound, or the
@@ -625,6 +625,11 @@ class Feature(Part):
     def read(self, column: pl.Series) -> pl.Series:
         """Return a column as it was given, brought into a form that its cast takes in one way only; by default unchanged."""
         return column
+
+    def remark(self, column: pl.Series) -> Note | None:
+        """Return what there is to tell of a cast column before it is encoded, if anything; by default nothing."""
+        del column
+        return None
 
     def fit(self, column: pl.Series) -> State:
         """Learn from the training rows (nulls are missing values).

@@ -1,12 +1,13 @@
 """Labels of tokens, and the spans that they mean (floor 2, free of torch).
 
-Schemes: ``IOB2`` (``B-PER I-PER O``), where every span begins with B-, and ``plain`` labels, one a token, such as parts of speech.
+Labels are those of spans in IOB2 (``B-PER I-PER O``), where every span begins with B-, or plain ones, one a token, such as parts of
+speech. What is written in IOB1, IOBES or BILOU is read as IOB2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -56,6 +57,44 @@ def is_iob2(labels: Sequence[str]) -> bool:
     """Return whether label names are those of IOB2: ``O``, and others that begin with B- or I-, some with B-."""
     prefixes = {label.partition("-")[0] if "-" in label else label for label in labels}
     return "B" in prefixes and prefixes <= {"B", "I", "O"} and all("-" in label or label == "O" for label in labels)
+
+
+def scheme(labels: Iterable[str]) -> Literal["IOB", "IOBES", "BILOU", "plain"]:
+    """Return how names of labels mark spans, if they do: each is ``O``, or a prefix, a hyphen and a type.
+
+    IOB1 and IOB2 have the same names, B- and I-; IOBES has E- at a span's end and S- on a span of one token, BILOU has L- and U-.
+    """
+    parts = [label.partition("-") for label in labels if label != "O"]
+    prefixes = {prefix for prefix, _, _ in parts}
+    if not prefixes & {"B", "I"} or not all(type_ for _, _, type_ in parts):
+        return "plain"
+    if prefixes <= {"B", "I"}:
+        return "IOB"
+    return "IOBES" if prefixes <= set("BIES") else "BILOU" if prefixes <= set("BILU") else "plain"
+
+
+def as_iob2(lists: pl.Series) -> pl.Series:
+    """Return labels of spans, List(String), in IOB2.
+
+    What ends a span or is one (E-, S-, L-, U-) becomes I- or B-, and an I- that continues nothing begins a span, as it does in
+    IOB1 and in the script of CoNLL-2003 (conlleval). Behind an unknown label it stays.
+    """
+    sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
+    flat = lists.filter(pl.Series(sizes > 0, dtype=pl.Boolean)).explode()
+    row = np.repeat(np.arange(len(lists)), sizes)
+    frame = pl.DataFrame({"row": row, "label": flat}).with_columns(
+        prefix=pl.col("label").str.slice(0, 1), type=pl.col("label").str.slice(2)
+    )
+    before = pl.col("row").shift() == pl.col("row")
+    goes_on = before & pl.col("prefix").shift().is_in(["B", "I"]) & (pl.col("type").shift() == pl.col("type"))
+    unknown = before & pl.col("label").shift().is_null()
+    inside = pl.col("prefix").is_in(["I", "E", "L"]) & (goes_on | unknown).fill_null(value=False)
+    span = pl.col("label") != "O"
+    read = (
+        pl.when(span).then(pl.when(inside).then(pl.lit("I-")).otherwise(pl.lit("B-")) + pl.col("type")).otherwise(pl.col("label"))
+    )
+    found = _grouped(frame.select(read).to_series(), sizes)
+    return pl.select(pl.when(lists.is_not_null()).then(found)).to_series().alias(lists.name)
 
 
 def allowed(labels: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

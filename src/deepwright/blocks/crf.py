@@ -36,18 +36,32 @@ class LinearChain(nn.Module):
 
         Args:
             emissions: (B, T, K).
-            labels: (B, T), any value behind a row's end.
+            labels: (B, T), any value behind a row's end; a place before it with a negative one may have any label.
             mask: (B, T), true at the places of a row, which begin at the first.
         """
         emissions = emissions.float()
         transitions, first = self.scores()
         labels = torch.where(mask, labels, 0)
+        if (labels < 0).any():
+            some = (labels.unsqueeze(2) == torch.arange(emissions.shape[2], device=labels.device)) | (labels < 0).unsqueeze(2)
+            path = self._sum(emissions.masked_fill(~some, FORBIDDEN), mask, transitions, first)
+        else:
+            path = self._path(emissions, labels, mask, transitions, first)
+        return (self._sum(emissions, mask, transitions, first) - path) * mask[:, 0]
+
+    @staticmethod
+    def _path(emissions: Tensor, labels: Tensor, mask: Tensor, transitions: Tensor, first: Tensor) -> Tensor:
+        """Return the score of each row's labels, (B,)."""
         there = mask.to(emissions.dtype)
         own = emissions.gather(2, labels.unsqueeze(2)).squeeze(2) * there
         steps = transitions[labels[:, :-1], labels[:, 1:]] * there[:, 1:]
-        path = own.sum(1) + steps.sum(1) + first[labels[:, 0]] * there[:, 0]
-        score = emissions[:, 0] + first  # log of the sum over all paths that end in each label, (B, K)
+        return own.sum(1) + steps.sum(1) + first[labels[:, 0]] * there[:, 0]
+
+    @staticmethod
+    def _sum(emissions: Tensor, mask: Tensor, transitions: Tensor, first: Tensor) -> Tensor:
+        """Return the log of the sum over all labels of each row, (B,)."""
+        score = emissions[:, 0] + first  # of all that end in each label, (B, K)
         for place in range(1, emissions.shape[1]):
             further = torch.logsumexp(score.unsqueeze(2) + transitions, 1) + emissions[:, place]
             score = torch.where(mask[:, place, None], further, score)
-        return (torch.logsumexp(score, 1) - path) * there[:, 0]
+        return torch.logsumexp(score, 1)

@@ -228,11 +228,10 @@ class TaggingHead(HeadModule):
             each = F.cross_entropy(values.float().transpose(1, 2), target.clamp_min(-1), ignore_index=-1, reduction="none")
             mean: Tensor = (each * known).sum(1) / count
             return mean
-        # The chain ends at the last known label; an unknown one between others takes the label of the highest score.
+        # The chain ends at the last known label; an unknown one between others may be any.
         place = torch.arange(values.shape[1], device=values.device)
         end = torch.where(known, place, -1).amax(1, keepdim=True)
-        labels = torch.where(known, target, values.argmax(2))
-        likelihood: Tensor = self.chain(values, labels, place <= end) / count
+        likelihood: Tensor = self.chain(values, torch.where(known, target, -1), place <= end) / count
         return likelihood
 
     def extras(self) -> dict[str, Tensor]:

@@ -12,7 +12,8 @@ from deepwright.encoding import Labels as Known
 from deepwright.encoding import label_counts, no_values
 from deepwright.families import Dtype, Feature, State, TargetFacts
 from deepwright.spans import Places
-from deepwright.tagging import counts, labelled, marked
+from deepwright.table import Note
+from deepwright.tagging import as_iob2, counts, is_iob2, labelled, marked, scheme
 
 _SOME = pl.element().filter(pl.element() != "")
 
@@ -25,7 +26,8 @@ class Labels(Feature):
     """One label for each token of a text, an output: named entities (``B-PER I-PER O``), parts of speech; or spans of a text.
 
     The column holds lists of labels as long as the lists of tokens of the input; texts of labels are split at blanks. Labels in
-    IOB2 mean spans, which F1 counts strictly: a span is right if its type and both of its ends are. Or it holds spans of
+    IOB2, IOB1, IOBES or BILOU mean spans, which F1 counts strictly: a span is right if its type and both of its ends are. They are
+    read as IOB2, and predicted so. Or it holds spans of
     characters, ``[start, end, type]`` with the end behind the last one, that do not overlap; predictions then are such spans.
     """
 
@@ -39,6 +41,20 @@ class Labels(Feature):
     def in_text(self) -> bool:
         """Whether labels are spans of characters."""
         return self.form == "characters"
+
+    def remark(self, column: pl.Series) -> Note | None:
+        """Return how many labels of spans are not in IOB2, if any are."""
+        if column.dtype not in (pl.String, pl.List(pl.String)):
+            return None
+        lists = _lists(column)
+        flat = lists.explode().drop_nulls()
+        kind = scheme(flat.unique().to_list())
+        if kind == "plain":
+            return None
+        changed = int((as_iob2(lists).explode().drop_nulls() != flat).sum())
+        how = "spans that begin with I-" if kind == "IOB" else f"labels of {kind}"
+        text = f"{column.name}: {changed:,} of {len(flat):,} labels become those of IOB2, from {how}"
+        return Note("labels", text, changed, column.name) if changed else None
 
     def placed(self, column: pl.Series, texts: pl.Series, places: Places, where: str) -> tuple[pl.Series, dict[int, str]]:
         """Return the labels of the tokens of texts that spans of characters mean, and what is wrong with which rows."""
@@ -55,15 +71,18 @@ class Labels(Feature):
         Raises:
             DataError: There is no label (E260).
         """
-        flat = _lists(column).drop_nulls().explode().drop_nulls().alias(column.name)
+        lists = _lists(column).drop_nulls()
+        flat = lists.explode().drop_nulls().alias(column.name)
         if flat.is_empty():
             raise no_values(column, "label")
+        if scheme(flat.unique().to_list()) != "plain":
+            flat = as_iob2(lists).explode().drop_nulls().alias(column.name)
         found = label_counts(flat)
         return LabelsState(values=tuple(found), counts=tuple(found.values()))
 
     def target(self, column: pl.Series, state: LabelsState) -> NDArray[np.int32]:
         """Return (B, T) the index of each token's label, -1 behind the end, and where it is missing or unseen."""
-        lists = _lists(column)
+        lists = as_iob2(_lists(column)) if is_iob2(state.values) else _lists(column)
         sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
         target = np.full((len(column), max(1, int(sizes.max(initial=0)))), -1, np.int32)
         flat = lists.filter(pl.Series(sizes > 0)).explode()

@@ -227,10 +227,11 @@ def _calibration(report: OutputReport) -> Markup | None:
 def _class_bars(report: OutputReport) -> list[Markup | None]:
     if report.kind == "mask":
         return [charts.bars([r.label for r in _lowest(report)], [r.iou for r in _lowest(report)], title="IoU of each class")]
-    if len(report.per_class) < 3:
+    # Two classes are told by the curves; of labels there are none.
+    if len(report.per_class) < (1 if report.kind == "labels" else 3):
         return []
     rows = _lowest(report)
-    kind = "tag" if report.kind == "multilabel" else "class"
+    kind = {"multilabel": "tag", "labels": "type"}.get(report.kind, "class")
     most = f", the {_BARS} lowest" if len(report.per_class) > _BARS else ""
     return [charts.bars([r.label for r in rows], [r.f1 for r in rows], title=f"F1 of each {kind}{most}")]
 

@@ -71,20 +71,21 @@ class Conll(Source):
         texts: list[list[list[str]]] = [[]]
         problems: list[Problem] = []
         separator = "\t" if universal or "\t" in content else None
-        count, wrong, left_out = 0, 0, 0
-        for number, line in enumerate(content.splitlines(), 1):
+        lines = content.splitlines()
+        usual = next((line for line in lines if line.strip() and not line.startswith(("#", "-DOCSTART-"))), "")
+        count, wrong, left_out = len(_UNIVERSAL) if universal else len(usual.split(separator)), 0, 0
+        for number, line in enumerate(lines, 1):
             if not line.strip():
                 texts.append([])
                 continue
-            fields = line.split(separator) if separator else line.split()
-            if line.startswith("#") and (universal or len(fields) != count or not texts[-1]):
-                continue
+            fields = line.split(separator)
+            if line.startswith("#") and (universal or len(fields) != count or not (separator or texts[-1] or line[1:2].strip())):
+                continue  # a comment, and no token that begins so: those have their fields, and no blank behind the sign
             if fields[0] == "-DOCSTART-":
                 continue
             if universal and _PART.fullmatch(fields[0]):
                 left_out += 1
                 continue
-            count = count or (len(_UNIVERSAL) if universal else len(fields))
             if len(fields) != count or not fields[0]:
                 wrong += 1
                 if wrong <= 10:
