@@ -5,10 +5,12 @@ import subprocess
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 import deepwright as dw
+from deepwright import words
 from deepwright.blocks.rates import layers_of
 from deepwright.errors import DataError, DeepwrightError, RecipeError
 from deepwright.families import Encoder, Facts, TokensFacts
@@ -184,3 +186,42 @@ def test_other_weights_than_those_of_the_recipe_are_refused(folder):
         Encoder.parse({"type": "pretrained_text", "model": "x"}).build(Facts("t", tokens=TokensFacts(("<pad>", "<unk>"), 4)))
     with pytest.raises(ValueError, match="leave tokens"):
         Text(tokenizer="x", tokens="char")
+
+
+# A label for each word -------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_token_of_each_word_is_found(folder):
+    tokenizer = (folder / "tokenizer.json").read_text()
+    rows = [["Good", "films", "xyz", "!"], [], ["was", "", "play"], ["good"] * 50]
+    firsts, counts = words.first_subwords(tokenizer, rows, 40)
+    flat, sizes = words.split_ready(tokenizer, [" ".join(row) for row in rows], 40)
+    names = words.read_tokenizer(str(folder / "tokenizer.json"), "here")[1]
+    tokens = [names[i - 2] for i in flat[: sizes[0]]]
+    assert counts.tolist() == [4, 0, 3, 38], "two places of 40 are those around a text"
+    assert [tokens[place - 1] for place in firsts[:4]] == ["good", "film", "[UNK]", "[UNK]"]
+    assert tokens[1:-1] == ["good", "film", "##s", "[UNK]", "[UNK]"]
+    assert firsts[4:7].tolist() == [2, 3, 3]
+
+
+def test_labels_of_words_are_learnt_by_what_stands_at_their_first_token(folder, tmp_path):
+    draw = np.random.default_rng(0)
+    rows, labels = [], []
+    for _ in range(120):
+        row = draw.choice([*GOOD, *BAD, *REST, "films"], draw.integers(1, 9)).tolist()
+        rows.append(row)
+        labels.append(["B-GOOD" if word in GOOD else "B-BAD" if word in BAD else "O" for word in row])
+    frame = pl.DataFrame({"text": rows, "tags": labels})
+    declared = recipe(folder, training={"epochs": 8}) | {"outputs": {"tags": "labels"}}
+    model = dw.train(frame, recipe=declared, out=tmp_path / "m")
+    assert model.metrics["tags"]["f1"]["value"] > 0.9
+    assert model.bundle.manifest["export"]["graph"]
+    fresh = {"text": [["films", "good", "films"], [], ["bad"] * 60, ["the", "poor", "play"]]}
+    found = model.predict(fresh)["tags"].to_list()
+    assert found[0] == ["O", "B-GOOD", "O"]
+    assert found[1] == []
+    assert found[3] == ["O", "B-BAD", "O"]
+    assert found == model.predict(fresh, engine="torch")["tags"].to_list()
+    assert found == [model.predict({"text": [row]})["tags"][0].to_list() for row in fresh["text"]], "alone as among others"
+    with pytest.raises(RecipeError, match=r"E106.*label for each token needs the tokens"):
+        dw.train(frame.with_columns(pl.col("text").list.join(" ")), recipe=declared, out=tmp_path / "n")

@@ -531,6 +531,15 @@ def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
     """
     given = [key for key in recipe.inputs if frame[key].dtype == pl.List(pl.String) and recipe.inputs[key].dtype == "words"]
     for label, feature in recipe.outputs.items():
+        split = [key for key, each in recipe.inputs.items() if getattr(each, "tokenizer", None) is not None and key not in given]
+        if feature.dtype == "labels" and (feature.of in split or (feature.of is None and split)):
+            raise RecipeError(
+                "E106",
+                "a label for each token needs the tokens, since a tokenizer splits texts in its own way",
+                where=f"inputs.{split[0]}",
+                got="texts",
+                expected="lists of words, as long as the lists of labels",
+            )
         of = feature.of or (given[0] if len(given) == 1 else None)
         if feature.dtype != "labels" or of not in given or frame[label].dtype != pl.List(pl.String):
             continue

@@ -44,7 +44,7 @@ picture's or sound's bytes or its path), List(String), List(Float64) or List(Lis
 ``labels`` may be spans of characters, too, and an ``answer`` is a text with its start; ``numbers`` is Array(Float64) of several
 columns side by side."""
 
-SEQUENCES = ("tokens", "grams", "letters", "tree", "series", "sound", "written", "prompt")
+SEQUENCES = ("tokens", "words", "grams", "letters", "tree", "series", "sound", "written", "prompt")
 """The arrays of the wire whose second axis is a sequence, as long as the longest row; shorter rows are padded at their end.
 ``OUTPUT.written`` are the ids of a text that is known, ``OUTPUT.prompt`` of one that is to be continued, 0 behind their end."""
 
@@ -145,6 +145,7 @@ class TokensFacts:
             token; 0: there are none.
         tree: The height of the highest tree, if ``tree`` (B, T - 1, 3) ``int32`` holds one over each text's tokens, as
             :mod:`deepwright.trees` tells; 0: there are none.
+        words: Whether ``words`` (B, W) ``int32`` holds the place, from 1 on, of the first token of each word, 0 behind the end.
     """
 
     vocabulary: tuple[str, ...]
@@ -154,6 +155,7 @@ class TokensFacts:
     gram_idf: tuple[float, ...] = ()
     letters: int = 0
     tree: int = 0
+    words: bool = False
 
     @property
     def size(self) -> int:
@@ -355,7 +357,10 @@ class Source(Part):
 
     @classmethod
     def recognises(cls, path: str) -> bool:
-        """Return whether this source is the one for ``path``, by its name and, for folders and archives, what lies inside."""
+        """Return whether this source is the one for ``path``, by its name, by what lies inside it, or by how a file begins.
+
+        Any path gets an answer, and little is read for it.
+        """
         raise NotImplementedError
 
     def read(self) -> Table:

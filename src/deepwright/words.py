@@ -521,7 +521,42 @@ def split_ready(tokenizer: str, texts: Sequence[str], length: int) -> tuple[Ids,
         texts: The texts.
         length: The most tokens of a text; 0: any number.
     """
+    return _behind([each.ids for each in _encoded(tokenizer, texts, length)], len(SPECIAL))
+
+
+def first_subwords(tokenizer: str, rows: Sequence[Sequence[str]], length: int) -> tuple[Ids, NDArray[np.int64]]:
+    """Return the place, from 1 on, of the first token of each word, one row behind the other, and how many words each row has (B,).
+
+    Words whose tokens were all cut are not told; one without a token of its own is told by the next.
+
+    Args:
+        tokenizer: The content of a ``tokenizer.json``.
+        rows: The words, which the texts of :func:`split_ready` are, blanks between them.
+        length: The most tokens of a text; 0: any number.
+    """
+    found = []
+    for row, each in zip(rows, _encoded(tokenizer, [" ".join(row) for row in rows], length), strict=True):
+        own = [
+            (place, end)
+            for place, ((_, end), set_) in enumerate(zip(each.offsets, each.special_tokens_mask, strict=True), 1)
+            if not set_
+        ]
+        sizes = np.array([len(word) + 1 for word in row], np.int64)
+        # A token may hold the blank before its word: its end tells which word it belongs to.
+        index = np.searchsorted([end for _, end in own], np.cumsum(sizes) - sizes, "right")
+        found.append([own[int(i)][0] for i in index[index < len(own)]])
+    return _behind(found, 0)
+
+
+def _encoded(tokenizer: str, texts: Sequence[str], length: int) -> list[Any]:
+    """Return what the library makes of texts; an empty one has no token, not even those that are set around others."""
     cut = [text[:LONGEST] for text in texts]
-    ids = [each.ids if text.strip() else [] for each, text in zip(_ready(tokenizer, length).encode_batch(cut), cut, strict=True)]
-    counts = np.array([len(each) for each in ids], np.int64)
-    return np.fromiter((i for each in ids for i in each), np.int32, int(counts.sum())) + np.int32(len(SPECIAL)), counts
+    ready = _ready(tokenizer, length)
+    nothing = ready.encode("", add_special_tokens=False)
+    return [each if text.strip() else nothing for each, text in zip(ready.encode_batch(cut), cut, strict=True)]
+
+
+def _behind(rows: Sequence[Sequence[int]], add: int) -> tuple[Ids, NDArray[np.int64]]:
+    """Return the values of all rows, one behind the other, with ``add`` added, and how many each has."""
+    counts = np.array([len(each) for each in rows], np.int64)
+    return np.fromiter((i for each in rows for i in each), np.int32, int(counts.sum())) + np.int32(add), counts

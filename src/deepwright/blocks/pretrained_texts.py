@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from deepwright.blocks.contract import EncoderModule
+from deepwright.blocks.contract import SequenceEncoderModule
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.weights import load_weights, read_weights
 from deepwright.errors import RecipeError, need
@@ -18,7 +18,7 @@ HEADS = ("cls.", "lm_head.", "classifier.", "qa_outputs.", "pooler.", "vocab_", 
 """Beginnings of names of what networks have on top for what they were trained for, which is left away."""
 
 
-class TextNetwork(EncoderModule):
+class TextNetwork(SequenceEncoderModule):
     """``{"tokens": (B, T)}`` to a vector (B, width); ids of tokens are those of the network plus two.
 
     Args:
@@ -73,14 +73,26 @@ class TextNetwork(EncoderModule):
         self.network = network
         self.pool = pool
         self.dropout = Dropout(dropout)
-        self.width = int(made.hidden_size)
+        self.width = self.states_width = int(made.hidden_size)
+
+    def states(self, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return a vector for every token, or of lists of words for the first token of each, and the mask."""
+        states, mask = self._read(inputs["tokens"])
+        if "words" in inputs:
+            words = inputs["words"].long()
+            place = (words - 1).clamp(0, states.shape[1] - 1)
+            states, mask = states.gather(1, place.unsqueeze(2).expand(-1, -1, states.shape[2])), words != 0
+        return self.dropout(states), mask
+
+    def _read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        mask = tokens != 0
+        ids = (tokens.long() - len(SPECIAL)).clamp_min(0)
+        states: Tensor = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return states, mask
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Encode a batch."""
-        tokens = inputs["tokens"]
-        mask = tokens != 0
-        ids = (tokens.long() - len(SPECIAL)).clamp_min(0)
-        states = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        states, mask = self._read(inputs["tokens"])
         there = mask.unsqueeze(-1).to(states.dtype)
         # A text without a token has a vector of zeros.
         vector = states[:, 0] * there[:, 0] if self.pool == "first" else (states * there).sum(1) / there.sum(1).clamp_min(1)

@@ -12,7 +12,7 @@ from pydantic import Field
 from deepwright.blocks.adapting import LowRank
 from deepwright.blocks.shapes import expect
 from deepwright.errors import DataError, RecipeError, nearest
-from deepwright.families import Encoder, Examples, Facts, Wire
+from deepwright.families import Encoder, Examples, Facts, Shape, Wire
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule
@@ -32,6 +32,7 @@ class PretrainedText(Encoder):
     """
 
     accepts: ClassVar[tuple[Wire, ...]] = ("tokens",)
+    produces: ClassVar[tuple[Shape, ...]] = ("vector", "sequence")
 
     model: str = Field(min_length=1)
     """The folder; with ``weights: hub`` the name of a model, such as ``google-bert/bert-base-uncased``."""

@@ -289,6 +289,11 @@ def edge_rows(arrays: Arrays, facts: Mapping[str, Facts]) -> Arrays:
             short = np.where(np.arange(len(zeros)) < 1, 1, 0).astype(np.int32)
             noise = rng.integers(1, size, (2, *shape), np.int32)
             rows[name] = np.stack([zeros, short, zeros + 1, zeros + size - 1, *noise])
+        elif kind == "words":
+            most = arrays[f"{group}.tokens"].shape[1]
+            climb = np.minimum(np.arange(1, len(zeros) + 1), most).astype(np.int32)
+            short = np.where(np.arange(len(zeros)) < 1, 1, 0).astype(np.int32)
+            rows[name] = np.stack([zeros, short, climb, climb, climb, short])
         elif kind == "tree":
             rows[name] = balanced_rows((rows[f"{group}.tokens"] != 0).sum(1), shape[0])
         elif kind == "letters":

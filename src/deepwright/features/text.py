@@ -46,6 +46,8 @@ class TextState(State):
     """Subwords only: the tokenizer, in the format of the tokenizers library."""
     ready: bool = False
     """Whether that tokenizer came as it is, and brings all that a text needs."""
+    given: bool = False
+    """Whether its texts were given as lists of words, of which the first subwords are told."""
 
     @cached_property
     def index(self) -> pl.DataFrame:
@@ -171,11 +173,14 @@ class Text(Feature):
     def _fit_ready(self, known: pl.Series) -> TextState:
         """Learn the length and the frequencies of tokens that a given tokenizer makes."""
         text, tokens = words.read_tokenizer(str(self.tokenizer), f"column {known.name}: {self.tokenizer}")
-        flat, counts = words.split_ready(text, known.to_list(), 0)
+        given = known.dtype == pl.List(pl.String)
+        flat, counts = words.split_ready(text, _spaced(known).to_list(), 0)
         length = self.max_length or max(8, min(_MOST, int(np.quantile(counts, _COVERED, method="higher"))))
         size = len(words.SPECIAL) + len(tokens)
         seen = words.document_frequencies(words.padded(flat, counts, max(1, int(counts.max(initial=1)))), size)
-        return TextState(tokens=tokens, length=length, idf=words.idf_codes(seen, len(known)), tokenizer=text, ready=True)
+        return TextState(
+            tokens=tokens, length=length, idf=words.idf_codes(seen, len(known)), tokenizer=text, ready=True, given=given
+        )
 
     def _keeps(self, column: pl.Series) -> words.Keep:
         """Return what stays of a longer text of a column."""
@@ -227,6 +232,8 @@ class Text(Feature):
     def encode(self, column: pl.Series, state: TextState) -> dict[str, NDArray[np.generic]]:
         """Return ``tokens`` (B, T), and as declared ``grams`` (B, G), ``letters`` (B, T, 16) and ``tree`` (B, T - 1, 3).
 
+        Of lists of words that a tokenizer splits further, ``words`` (B, W) tells where each begins.
+
         Raises:
             DataError: A text is no tree in brackets, and trees are given (E278).
             MissingExtra: The library of subwords is not installed (E601).
@@ -235,14 +242,17 @@ class Text(Feature):
         column = column if trees is None else _tokens_of(trees, column.name)
         keep = self._keeps(column)
         if state.ready:
-            texts = column if column.dtype == pl.String else column.list.join(" ")
-            flat, counts = words.split_ready(state.tokenizer, texts.fill_null("").to_list(), state.length)
+            flat, counts = words.split_ready(state.tokenizer, _spaced(column).to_list(), state.length)
         elif state.tokenizer and column.dtype == pl.String:
             flat, counts = words.split_subwords(state.tokenizer, self._plain(column).fill_null("").to_list())
         else:
             pieces = self._split(column)
             flat, counts = words.look_up(pieces, state.index)
         arrays: dict[str, NDArray[np.generic]] = {"tokens": words.padded(flat, counts, state.length, keep)}
+        if state.given:
+            lists = words.split_words(column) if column.dtype == pl.String else column
+            rows = lists.fill_null(pl.lit([], pl.List(pl.String))).list.eval(pl.element().fill_null("")).to_list()
+            arrays["words"] = words.padded(*words.first_subwords(state.tokenizer, rows, state.length), state.length)
         if self.ngrams > 1 or self.subwords is not None:
             within = None
             if self.subwords is not None:
@@ -287,7 +297,7 @@ class Text(Feature):
         grams = self.buckets + 1 if self.ngrams > 1 or self.subwords is not None else 0
         gram_idf = words.idf_of(state.gram_idf) if grams else ()
         letters = len(words.SPECIAL) + len(state.letters) if self.letters else 0
-        return Facts(name, tokens=TokensFacts(vocabulary, state.length, grams, idf, gram_idf, letters, state.height))
+        return Facts(name, tokens=TokensFacts(vocabulary, state.length, grams, idf, gram_idf, letters, state.height, state.given))
 
     def target(self, column: pl.Series, state: TextState) -> NDArray[np.int32]:
         """Return the ids of each text's tokens (B, U), 1 where unknown, -1 behind its end, and throughout if missing or empty.
@@ -366,3 +376,9 @@ class Text(Feature):
 def _tokens_of(trees: list[Tree], name: str) -> pl.Series:
     """Return the tokens of trees, List(String)."""
     return pl.Series(name, [list(tree.tokens) for tree in trees], pl.List(pl.String))
+
+
+def _spaced(column: pl.Series) -> pl.Series:
+    """Return texts as they are, and lists of words with blanks between them; what is missing is empty."""
+    lists = column.dtype == pl.List(pl.String)
+    return (column.list.eval(pl.element().fill_null("")).list.join(" ") if lists else column).fill_null("")
