@@ -188,6 +188,26 @@ def test_other_weights_than_those_of_the_recipe_are_refused(folder):
         Text(tokenizer="x", tokens="char")
 
 
+@pytest.mark.parametrize("fusion", ["compare", "cross"])
+def test_two_texts_share_one_network(folder, tmp_path, fusion):
+    rows = table(60)
+    declared = recipe(folder) | {"fusion": fusion, "training": {"epochs": 1}}
+    declared["inputs"]["other"] = {"type": "text", "same_as": "text"}
+    model = dw.train({**rows, "other": rows["text"][::-1]}, recipe=declared, out=tmp_path / "m")
+    assert list(model.recipe.training.rates) == ["text"]
+    assert model.bundle.manifest["export"]["graph"]
+    assert len(model.predict({"text": ["good"], "other": ["a bad film"]})) == 1
+
+
+def test_its_states_are_what_a_text_is_written_from(folder, tmp_path):
+    rows = table(60)
+    head = {"type": "lstm_decoder", "width": 8}
+    out = {"out": {"type": "text", "tokens": "char", "head": head}}
+    declared = recipe(folder, training={"epochs": 1}) | {"outputs": out}
+    model = dw.train({**rows, "out": rows["text"]}, recipe=declared, out=tmp_path / "m", settings=["data.drop=[label]"])
+    assert isinstance(model.predict({"text": ["good film"]})["out"][0], str)
+
+
 # A label for each word -------------------------------------------------------------------------------------------------------
 
 

@@ -379,7 +379,8 @@ def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) 
             fix="training: {resize: null}",
         )
     linear = linear_only(recipe)
-    learnt = [name for name, feature in inputs.items() if feature.encoder is not None and feature.encoder.learnt]
+    own = {name: feature.encoder for name, feature in inputs.items() if feature.same_as is None}
+    learnt = [name for name, encoder in own.items() if encoder is not None and encoder.learnt]
     sounds = any(feature.dtype == "sound" for feature in inputs.values())
     usual = _of_pictures(rows) if pictures else _of_sounds(rows) if sounds else _of_windows(rows) if windows else _of_others(rows)
     usual = _of_written(rows) if "text" in kinds.values() and not (pictures or sounds) else usual
