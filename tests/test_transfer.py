@@ -664,6 +664,66 @@ def test_modules_see_as_many_places_of_every_row(wire):
     assert len(set(seen)) == 1
 
 
+def moods(count, seed=0):
+    draw = np.random.default_rng(seed)
+    kinds = draw.integers(0, 2, count)
+    texts = [
+        " ".join([*draw.choice(["the", "a", "film"], 3), str(draw.choice(["good", "fine"] if k else ["bad", "dull"]))])
+        for k in kinds
+    ]
+    return pl.DataFrame({"text": texts, "label": ["yes" if k else "no" for k in kinds]})
+
+
+def test_a_text_starts_from_the_encoder_of_another_bundle(tmp_path):
+    small = {"type": "gru", "width": 8, "embedding": 8}
+    training = {"epochs": 8, "batch": 16, "optimizer": {"type": "adamw", "lr": 0.02}, "threads": 1}
+    old = {
+        "inputs": {"text": {"type": "text", "min_count": 1, "encoder": small}},
+        "outputs": {"label": "category"},
+        "training": training,
+    }
+    first = dw.train(moods(200), recipe=old, out="first")
+    fresh = moods(40, seed=1).select(words="text", mood=pl.col("label"))
+    encoder = {"type": "bundle", "path": "first"}
+    new = {"inputs": {"words": {"type": "text", "encoder": encoder}}, "outputs": {"mood": "category"}}
+    new["training"] = {"epochs": 2, "rates": {"words": {"frozen": "always"}}, "threads": 1}
+    model = dw.train(fresh, recipe=new, out="second")
+    assert model.bundle.states["inputs"]["words"] == first.bundle.states["inputs"]["text"], "the vocabulary is the old one"
+    held, before = (load_file(f"{name}/weights.safetensors") for name in ("second", "first"))
+    weights = [name for name in before if name.startswith("encoders.0.")]
+    assert weights
+    assert all(torch.equal(held[name], before[name]) for name in weights), "frozen"
+    again = dw.train(fresh, recipe=model.recipe, out="third")
+    assert Path("third/weights.safetensors").read_bytes() == Path("second/weights.safetensors").read_bytes()
+    shutil.rmtree("first")
+    rows = {"words": ["the film good", "unseen"]}
+    assert dw.load("second").predict(rows).height == 2
+    with pytest.raises(DeepwrightError, match="first"):
+        dw.train(fresh, recipe=again.recipe, out="fourth")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "feature", "words"),
+    [
+        ({"input": "other"}, "text", "no input of texts, series or sounds 'other'"),
+        ({"sha256": "0" * 64}, "text", "not those that the recipe"),
+        ({}, "series", "of another type"),
+        ({"path": "nowhere"}, "text", "nowhere"),
+    ],
+)
+def test_what_is_wrong_with_the_other_bundle_is_told(encoder, feature, words):
+    small = {"type": "gru", "width": 4, "embedding": 4}
+    old = {"inputs": {"text": {"type": "text", "encoder": small}}, "outputs": {"label": "category"}, "training": {"epochs": 1}}
+    dw.train(moods(40), recipe=old, out="first")
+    new = {
+        "inputs": {"text": {"type": feature, "encoder": {"type": "bundle", "path": "first", **encoder}}},
+        "outputs": {"label": "category"},
+    }
+    with pytest.raises(DeepwrightError, match=words):
+        dw.train(moods(40), recipe=new, out="second")
+    assert not Path("second").exists()
+
+
 class Pair(nn.Module):
     def forward(self, maps):
         return maps, maps

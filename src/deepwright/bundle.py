@@ -17,7 +17,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from deepwright.errors import BundleError, Problem, UsageError
+from deepwright.errors import BundleError, Problem, UsageError, nearest
+from deepwright.families import Dtype, Feature, State
 from deepwright.recipe import Recipe
 
 FORMAT = 1
@@ -143,6 +144,72 @@ class Bundle:
     def bytes(self) -> int:
         """The size of all files together."""
         return sum(int(entry["bytes"]) for entry in self.manifest["files"].values())
+
+
+@dataclass(frozen=True)
+class HeldEncoder:
+    """An input of a bundle that has an encoder of its own.
+
+    Args:
+        bundle: The bundle.
+        name: The input.
+        feature: What the recipe says of it, its encoder included.
+        prefix: What the names of the encoder's weights begin with.
+    """
+
+    bundle: Bundle
+    name: str
+    feature: Feature
+    prefix: str
+
+    @property
+    def digest(self) -> str:
+        """The hash of the bundle's weights."""
+        return str(self.bundle.manifest["files"]["weights.safetensors"]["sha256"])
+
+    @property
+    def state(self) -> State:
+        """What the input's training rows taught."""
+        return self.feature.state.model_validate(self.bundle.states["inputs"][self.name])
+
+    @classmethod
+    def of(cls, path: str, name: str | None, dtypes: Collection[Dtype], kind: str, *, where: str, fix: str) -> HeldEncoder:
+        """Find an encoder in a bundle.
+
+        Args:
+            path: The bundle.
+            name: The input; by default the only one that fits.
+            dtypes: Of which types it may be.
+            kind: What such inputs are, for messages.
+            where: The recipe's path, for messages.
+            fix: How an input is named.
+
+        Raises:
+            BundleError: The bundle cannot be opened, or no input, or several, fit (E306).
+        """
+        bundle = Bundle.open(path)
+        own = {key: each for key, each in bundle.recipe.inputs.items() if each.same_as is None}
+        fit = {key: each for key, each in own.items() if each.dtype in dtypes and each.encoder is not None}
+        if name not in fit and (name or len(fit) != 1):
+            raise BundleError(
+                "E306",
+                f"the bundle has no input of {kind} {name!r}{nearest(name, fit)}" if name else "the input is not named",
+                where=where,
+                got=f"inputs of {kind}: {', '.join(fit) or 'none'}",
+                fix=fix if fit else f"take a bundle that was trained on {kind}",
+            )
+        name = name or next(iter(fit))
+        feature = fit[name]
+        if feature.encoder is not None and feature.encoder.type_name() == "custom":
+            raise BundleError(
+                "E306",
+                "the bundle's encoder is a module from Python, which no bundle holds",
+                where=where,
+                fix="give the module again:  dw.train(..., modules={INPUT: MODULE})",
+            )
+        groups = list(dict.fromkeys(key if each.encoder is not None else "" for key, each in own.items()))
+        seen = "encoder." if getattr(feature, "tta", "none") != "none" else ""
+        return cls(bundle, name, feature, f"encoders.{groups.index(name)}.{seen}")
 
 
 def _lists_files(files: object) -> bool:

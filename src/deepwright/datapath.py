@@ -80,7 +80,7 @@ class DataPath:
                 outputs[name] = feature = feature.model_copy(update={"of": source})
             twins = [other for other, each in {**recipe.inputs, **recipe.outputs}.items() if each.same_as == name]
             try:
-                learnt[name] = feature.fit(pl.concat([ready.frame[name], *(ready.frame[twin].alias(name) for twin in twins)]))
+                learnt[name] = feature.learn(pl.concat([ready.frame[name], *(ready.frame[twin].alias(name) for twin in twins)]))
             except DeepwrightError as error:
                 problems += error.problems
                 continue

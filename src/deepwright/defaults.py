@@ -263,6 +263,7 @@ def _settled(recipe: Recipe) -> Recipe:
         if feature.encoder is not None:
             try:
                 update["encoder"] = encoder = feature.encoder.settled(f"inputs.{name}.encoder")
+                feature = encoder.taken(feature, f"inputs.{name}")
                 if feature.dtype == "image" and getattr(feature, "height", 0) is None and getattr(feature, "width", 0) is None:
                     update |= dict(zip(("height", "width"), encoder.size, strict=True))
                 if encoder.tokenizer is not None and getattr(feature, "tokenizer", "") is None:

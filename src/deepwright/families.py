@@ -448,6 +448,19 @@ class Encoder(Part):
         """
         return self
 
+    def taken(self, feature: Feature, where: str) -> Feature:
+        """Return an input with the options that this encoder was trained with; most take any.
+
+        Raises:
+            RecipeError: The input does not fit.
+        """
+        del where
+        return feature
+
+    def state(self) -> State | None:
+        """Return what its input must have learnt, if it was trained with that; by default the training rows teach it."""
+        return None
+
     def start(self, module: EncoderModule, where: str, examples: Examples | None = None) -> str | None:
         """Give a module that :meth:`build` made what training starts from; by default the weights that it was built with.
 
@@ -635,6 +648,15 @@ class Feature(Part):
         """Return what there is to tell of a cast column before it is encoded, if anything; by default nothing."""
         del column
         return None
+
+    def learn(self, column: pl.Series) -> State:
+        """Return what the encoder brings, if it was trained with that, or what the training rows teach.
+
+        Raises:
+            DataError: There is nothing to learn from.
+        """
+        held = self.encoder.state() if self.encoder is not None else None
+        return self.fit(column) if held is None else held
 
     def fit(self, column: pl.Series) -> State:
         """Learn from the training rows (nulls are missing values).

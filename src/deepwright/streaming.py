@@ -322,7 +322,7 @@ def _learn(recipe: Recipe, scan: Scan, rows: Indices, name: str, feature: Featur
     try:
         clean = fit_clean(table, part.data.clean, _types(recipe))
         ready = prepared(part, clean, table, outputs=True)
-        state = feature.fit(ready.frame[name])
+        state = feature.learn(ready.frame[name])
     except DataError:
         # Of the training rows alone nobody knows the numbers: an error of all rows tells the true places.
         prepared(part, fit_clean(whole, part.data.clean, _types(recipe)), whole, outputs=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import Field
 
 from deepwright.errors import RecipeError
-from deepwright.families import Encoder, Examples, Facts, Shape, Wire
+from deepwright.families import Encoder, Examples, Facts, Feature, Shape, State, Wire
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule
@@ -65,6 +65,32 @@ class Ensemble(Encoder):
                 fix="give each of them an ensemble, or an input, of its own",
             )
         return self.model_copy(update={"encoders": found})
+
+    def taken(self, feature: Feature, where: str) -> Feature:
+        """Return an input with the options that those of them were trained with that came with some.
+
+        Raises:
+            RecipeError: The input does not fit.
+        """
+        for part in self.encoders:
+            feature = part.taken(feature, where)
+        return feature
+
+    def state(self) -> State | None:
+        """Return what the input must have learnt, if any of them was trained with that.
+
+        Raises:
+            RecipeError: Several were trained with different ones (E106).
+        """
+        held = [state for part in self.encoders if (state := part.state()) is not None]
+        if any(state != held[0] for state in held):
+            raise RecipeError(
+                "E106",
+                "encoders of one input were trained with different vocabularies or scales",
+                where="encoders",
+                fix="give each of them an input of its own, made by data.derive",
+            )
+        return held[0] if held else None
 
     def build(self, facts: Facts) -> EncoderModule:
         """Build all of them for the input of ``facts``.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from deepwright.blocks.adapting import LowRank, regular
 from deepwright.blocks.shapes import expect_image
-from deepwright.bundle import Bundle
-from deepwright.errors import BundleError, DataError, RecipeError, nearest
+from deepwright.bundle import HeldEncoder
+from deepwright.errors import DataError, RecipeError, nearest
 from deepwright.families import Encoder, Examples, Facts, ImageFacts, Wire
 from deepwright.mappings import read_mapping
 from deepwright.parts import Spec
@@ -174,7 +174,7 @@ class Pretrained(Encoder):
         """Return this encoder with the network of the bundle in its place."""
         held = _held(str(self.model), where)
         old = held.encoder
-        update: dict[str, Any] = {"model": old, "weights": f"{BUNDLE}{held.bundle.path}#{held.name}"}
+        update: dict[str, Any] = {"model": old, "weights": f"{BUNDLE}{held.found.bundle.path}#{held.found.name}"}
         image, order = held.image, "grey" if held.image.channels == 1 else "rgb"
         if isinstance(old, Pretrained):
             update |= {"model": old.model, "pool": self.pool or old.pool}
@@ -217,7 +217,7 @@ class Pretrained(Encoder):
         if self.weights in (None, "none", "hub"):
             return None
         if str(self.weights).startswith(BUNDLE):
-            digest = _held(str(self.weights), where).digest
+            digest = _held(str(self.weights), where).found.digest
         else:
             with _file(str(self.weights), where).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -327,7 +327,7 @@ class Pretrained(Encoder):
         if not source.startswith(BUNDLE):
             return read_weights(_file(source, where), where)
         held = _held(source, where)
-        found = read_weights(held.bundle.file("weights.safetensors"), where)
+        found = read_weights(held.found.bundle.file("weights.safetensors"), where)
         return {name.removeprefix(held.prefix): tensor for name, tensor in found.items() if name.startswith(held.prefix)}
 
     @classmethod
@@ -341,15 +341,13 @@ class _Held:
     """An encoder of pictures in a bundle.
 
     Args:
-        bundle: The bundle.
-        name: The input.
-        encoder: Its encoder.
+        found: Where it is.
+        encoder: The encoder.
         image: The pictures that it gets.
         prefix: What the names of its weights begin with.
     """
 
-    bundle: Bundle
-    name: str
+    found: HeldEncoder
     encoder: Encoder
     image: ImageFacts
     prefix: str
@@ -359,14 +357,9 @@ class _Held:
         from safetensors import safe_open
 
         begin = self.prefix.removesuffix("body.") + "entrance."
-        with safe_open(self.bundle.file("weights.safetensors"), framework="np") as file:
+        with safe_open(self.found.bundle.file("weights.safetensors"), framework="np") as file:
             names = [name for name in (f"{begin}mean", f"{begin}std") if name in file.keys()]  # noqa: SIM118  no mapping
             return {name.removeprefix(begin): tuple(file.get_tensor(name).ravel().astype(float).tolist()) for name in names}
-
-    @property
-    def digest(self) -> str:
-        """The hash of the bundle's weights."""
-        return str(self.bundle.manifest["files"]["weights.safetensors"]["sha256"])
 
 
 def _held(reference: str, where: str) -> _Held:
@@ -378,33 +371,13 @@ def _held(reference: str, where: str) -> _Held:
     path, name = reference.removeprefix(BUNDLE), ""
     if "#" in path and not Path(path).is_dir():
         path, _, name = path.rpartition("#")
-    bundle = Bundle.open(path)
-    inputs = bundle.recipe.inputs
-    own = {key: each for key, each in inputs.items() if each.same_as is None}
-    encoders = {key: each for key, each in own.items() if each.dtype == "image" and each.encoder is not None}
-    if name not in encoders and (name or len(encoders) != 1):
-        raise BundleError(
-            "E306",
-            f"the bundle has no input of pictures {name!r}{nearest(name, encoders)}" if name else "the input is not named",
-            where=f"{where}: {reference}",
-            got=f"inputs of pictures: {', '.join(encoders) or 'none'}",
-            fix=f"{BUNDLE}{path}#INPUT" if encoders else "take a bundle that was trained on pictures",
-        )
-    name = name or next(iter(encoders))
-    feature = encoders[name]
-    if feature.encoder is None or feature.encoder.type_name() == "custom":
-        raise BundleError(
-            "E306",
-            "the bundle's encoder is a module from Python, which no bundle holds",
-            where=f"{where}: {reference}",
-            fix="give the module again:  dw.train(..., modules={INPUT: MODULE})",
-        )
-    facts = feature.facts(name, feature.state.model_validate(bundle.states["inputs"][name]))
-    groups = list(dict.fromkeys(key if each.encoder is not None else "" for key, each in own.items()))
-    prefix = f"encoders.{groups.index(name)}." + ("encoder." if getattr(feature, "tta", "none") != "none" else "")
-    if isinstance(feature.encoder, Pretrained):
-        prefix += "network." if isinstance(feature.encoder.model, Encoder) else "network.body."
-    return _Held(bundle, name, feature.encoder, expect_image("pretrained", facts), prefix)
+    fix = f"{BUNDLE}{path}#INPUT"
+    found = HeldEncoder.of(path, name or None, {"image"}, "pictures", where=f"{where}: {reference}", fix=fix)
+    encoder, prefix = cast(Encoder, found.feature.encoder), found.prefix
+    facts = found.feature.facts(found.name, found.state)
+    if isinstance(encoder, Pretrained):
+        prefix += "network." if isinstance(encoder.model, Encoder) else "network.body."
+    return _Held(found, encoder, expect_image("pretrained", facts), prefix)
 
 
 def _file(path: str, where: str) -> Path:
