@@ -166,7 +166,7 @@ def wikiann(data: Path, folder: Path) -> Recipe:
         Conll(path=str(data / f"wikiann_en/{part}.conll.gz"), prefix="en:").read().frame for part in ("train", "dev", "test")
     )
     drops = {"embedding_dropout": 0.5, "dropout": 0.5, "unknown": 0.3}
-    encoder = {"type": "lstm", "width": 256, "embedding": 192, **drops}
+    encoder = {"type": "ensemble", "encoders": [{"type": "lstm", "width": 256, "embedding": 192, **drops}] * 2}
     return {
         "data": written(folder, train, test, dev),
         "inputs": {"tokens": {"type": "text", "letters": True, "lower": False, "min_count": 2, "encoder": encoder}},
@@ -397,7 +397,7 @@ def multi30k(data: Path, folder: Path) -> Recipe:
         "data": written(folder, lines("train"), lines("test_2016_flickr"), lines("val")),
         "inputs": {"en": {"type": "text", "tokens": "bpe", "max_size": 6000, "max_length": 100, "encoder": READER}},
         "outputs": {"de": {"type": "text", "same_as": "en", "head": head}},
-        "training": {**WRITING, "batch": 64, "epochs": 13},
+        "training": {**WRITING, "batch": 64, "epochs": 10},
     }
 
 
