@@ -363,7 +363,7 @@ def test_columns_can_be_foretold_from_others(encoder):
 
 def test_a_derived_column_is_foretold_from_its_last_rows(tmp_path):
     value = recipe(outputs__future={"type": "forecast", "channels": ["total"], "horizon": 6}, training__epochs=30)
-    value["data"]["derive"] = {"total": "east + west"}
+    value["data"]["derive"] = {"half": "east + west", "total": "half + 0"}
     model = dw.train(loads(700), recipe=value, out=tmp_path / "m", listener=silent)
     told = model.predict(loads(700))
     assert told["date"].to_list() == hours(6, START + dt.timedelta(hours=700))

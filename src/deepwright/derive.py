@@ -85,6 +85,20 @@ def needed_columns(expressions: Mapping[str, str]) -> set[str]:
     return needed
 
 
+def made_of(name: str, expressions: Mapping[str, str]) -> tuple[set[str], dict[str, str]]:
+    """Return the columns of the table that a column is made of, itself if it is one, and the expressions that make it, in order.
+
+    Raises:
+        RecipeError: An expression cannot be parsed (E120).
+    """
+    wanted, derived = {name}, {}
+    for made, text in reversed([*expressions.items()]):
+        if made in wanted:
+            derived[made] = text
+            wanted |= needed_columns({made: text})
+    return wanted - set(derived), dict(reversed(derived.items()))
+
+
 def _parse(text: str, where: str) -> ast.expr:
     if len(text) > LONGEST:
         raise RecipeError(

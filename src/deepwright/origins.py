@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deepwright import metrics
 from deepwright.datapath import Arrays, DataPath, tidied
-from deepwright.derive import needed_columns
+from deepwright.derive import made_of, needed_columns
 from deepwright.errors import DataError, Problem
 from deepwright.families import ForecastFacts
 from deepwright.features.ahead import Ahead
@@ -98,9 +98,9 @@ def latest(data: DataPath, table: Table) -> tuple[Timeline, Table, int]:
     line = arranged(tidied(recipe, table), recipe.data, step_of(data) or None)
     frame = line.table.frame
     past = {channel for feature in recipe.inputs.values() if isinstance(feature, Window) for channel in feature.channels}
-    # Of a derived column what it is made of tells, the time aside, which is known of every row.
-    needed = needed_columns({name: text for name, text in recipe.data.derive.items() if name in past}) - {line.time}
-    own = [pl.col(name).is_not_null() for name in frame.columns if name in past | needed]
+    # A derived column is known where all that it is made of is; one of the time alone always is, and tells nothing.
+    sources = [made_of(name, recipe.data.derive)[0] - {line.time} for name in sorted(past)]
+    own = [pl.all_horizontal(pl.col(*each).is_not_null()) for each in sources if each and each <= set(frame.columns)]
     places = frame.select(pl.any_horizontal(own)).to_series().arg_true() if own else pl.Series([], dtype=pl.UInt32)
     reach = Reach.of(recipe)
     last = int(places[-1]) if len(places) else -1 if own else len(frame) - 1

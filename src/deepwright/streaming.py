@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from deepwright.clean import CleanState, drop_rows, fit_clean, state_notes
 from deepwright.datapath import Arrays, DataPath, missing_targets, prepared, tidied
 from deepwright.defaults import resolve_network
-from deepwright.derive import needed_columns
+from deepwright.derive import made_of
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError
 from deepwright.families import Feature, State
 from deepwright.machine import processors
@@ -219,7 +219,9 @@ def _kept(recipe: Recipe, scan: Scan, name: str, rows: Indices, fitting: Indices
 
 def _resident(recipe: Recipe, scan: Scan, rows: Indices) -> Table:
     """Return some rows with all columns that the model needs, read one at a time."""
-    names = dict.fromkeys(raw for name in {**recipe.inputs, **recipe.outputs} for raw in _needs(recipe, name)[0])
+    names = dict.fromkeys(
+        raw for name in {**recipe.inputs, **recipe.outputs} for raw in sorted(made_of(name, recipe.data.derive)[0])
+    )
     names |= dict.fromkeys([recipe.data.weight] if recipe.data.weight else [])
     columns: list[pl.Series] = []
     notes: list[Note] = []
@@ -315,7 +317,7 @@ def _write(recipe: Recipe, scan: Scan, sides: _Sides, writer: EntryWriter) -> No
 def _learn(recipe: Recipe, scan: Scan, rows: Indices, name: str, feature: Feature) -> tuple[_Column, pl.Series]:
     """Fit one feature to the training rows, and return what it learnt and the rows, ready to be encoded."""
     part = _recipe_of(recipe, name)
-    whole = tidied(part, scan.read(_needs(recipe, name)[0]))
+    whole = tidied(part, scan.read(sorted(made_of(name, recipe.data.derive)[0])))
     table = whole.with_frame(whole.frame[rows])
     if name in recipe.outputs and name in table.columns:
         check_enough(part, table)
@@ -389,19 +391,9 @@ def _read(file: Any, column: ArrayWriter, rows: int) -> NDArray[Any]:
 # The recipe of one column -------------------------------------------------------------------------------------------------
 
 
-def _needs(recipe: Recipe, name: str) -> tuple[list[str], dict[str, str]]:
-    """Return the columns of the file that a feature is made of, and the expressions that make it."""
-    wanted, derived = {name}, {}
-    for made, text in reversed(recipe.data.derive.items()):
-        if made in wanted:
-            derived[made] = text
-            wanted |= needed_columns({made: text})
-    return sorted(wanted - set(derived)), dict(reversed(derived.items()))
-
-
 def _recipe_of(recipe: Recipe, name: str) -> Recipe:
     """Return the recipe cut down to one feature and what it is made of."""
-    raw, derived = _needs(recipe, name)
+    raw, derived = made_of(name, recipe.data.derive)
     rules = {key: rule for key, rule in recipe.data.clean.columns.items() if key in raw}
     clean = recipe.data.clean.model_copy(update={"columns": rules})
     data = recipe.data.model_copy(update={"clean": clean, "derive": derived})
@@ -417,7 +409,7 @@ def _types(recipe: Recipe) -> dict[str, str]:
 def _merged(recipe: Recipe, scan: Scan, rows: Indices, states: list[CleanState]) -> CleanState:
     """Return what cleaning learnt of all columns, those that are cleaned but are no input included."""
     rules = recipe.data.clean.columns
-    used = {raw for name in {**recipe.inputs, **recipe.outputs} for raw in _needs(recipe, name)[0]}
+    used = {raw for name in {**recipe.inputs, **recipe.outputs} for raw in made_of(name, recipe.data.derive)[0]}
     for name in rules:
         if name in used:
             continue
