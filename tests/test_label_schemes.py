@@ -1,6 +1,7 @@
 """Labels of spans in other schemes than IOB2, unknown labels, and tokens that look like comments."""
 
 import itertools
+import re
 
 import numpy as np
 import polars as pl
@@ -11,8 +12,17 @@ from hypothesis import strategies as st
 
 import deepwright as dw
 from deepwright.blocks.crf import LinearChain
-from deepwright.features.labels import Labels
+from deepwright.blocks.heads import TaggingHead
+from deepwright.datapath import DataPath
+from deepwright.errors import DataError
+from deepwright.features.labels import Labels, LabelsState
+from deepwright.metrics import evaluate
+from deepwright.recipe import Recipe
+from deepwright.reporting.charts import bars
+from deepwright.reporting.evaluation import evaluation_html
+from deepwright.reporting.summary import worst_rows
 from deepwright.sources.conll import Conll
+from deepwright.table import Table
 from deepwright.tagging import FORBIDDEN, Span, as_iob2, scheme, spans
 
 
@@ -23,11 +33,17 @@ from deepwright.tagging import FORBIDDEN, Span, as_iob2, scheme, spans
         ("O I-X", "IOB"),
         ("O B-X E-X S-Y", "IOBES"),
         ("O B-X L-X U-Y", "BILOU"),
+        ("O B-X M-X E-X S-Y", "BMES"),
+        ("O B-X M-X E-X W-Y", "BMEWO"),
+        ("O S-X", "IOBES"),
+        ("O U-X", "BILOU"),
         ("NOUN VERB", "plain"),
         ("O", "plain"),
         ("B-X VERB", "plain"),
         ("S-bahn U-bahn", "plain"),
         ("B- I-X", "plain"),
+        ("B-X O-X", "plain"),
+        ("B-X E-X U-X", "plain"),
     ],
 )
 def test_the_scheme_is_told_by_the_names(labels, expected):
@@ -51,14 +67,15 @@ def written(row, kind):
         elif kind == "IOB2":
             labels += ["B-" + type_] + ["I-" + type_] * (count - 1)
         else:
-            one, last = kind[0], kind[1]
-            labels += [f"{one}-{type_}"] if count == 1 else [f"B-{type_}", *[f"I-{type_}"] * (count - 2), f"{last}-{type_}"]
+            one, last, inside = kind
+            many = [f"B-{type_}", *[f"{inside}-{type_}"] * (count - 2), f"{last}-{type_}"]
+            labels += [f"{one}-{type_}"] if count == 1 else many
         before = type_
     return labels
 
 
 @settings(deadline=None, max_examples=80)
-@given(rows(), st.sampled_from(["IOB1", "IOB2", "SE", "UL"]))
+@given(rows(), st.sampled_from(["IOB1", "IOB2", "SEI", "ULI", "SEM", "WEM"]))
 def test_every_scheme_is_read_as_iob2(row, kind):
     column = pl.Series("tags", [written(each, kind) for each in row], dtype=pl.List(pl.String))
     expected = [written(each, "IOB2") for each in row]
@@ -66,12 +83,18 @@ def test_every_scheme_is_read_as_iob2(row, kind):
     assert as_iob2(as_iob2(column)).to_list() == expected
 
 
+def test_what_marks_no_span_is_left_alone():
+    rows = [["O", "MISC", "I-X", "B-", "I-X", "Z-X", "E-X", "", "I-a\nb"]]
+    expected = [["O", "MISC", "B-X", "B-", "B-X", "Z-X", "B-X", "", "B-a\nb"]]
+    assert as_iob2(pl.Series(rows, dtype=pl.List(pl.String))).to_list() == expected
+
+
 def test_missing_rows_and_labels_stay_missing():
     column = pl.Series("tags", [None, ["I-X", None, "I-X", "O", "I-X"], []], dtype=pl.List(pl.String))
     assert as_iob2(column).to_list() == [None, ["B-X", None, "I-X", "O", "B-X"], []]
 
 
-@pytest.mark.parametrize(("kind", "words"), [("IOB1", "begin with I-"), ("SE", "labels of IOBES"), ("UL", "labels of BILOU")])
+@pytest.mark.parametrize(("kind", "words"), [("IOB1", "begin with I-"), ("SEI", "labels of IOBES"), ("ULI", "labels of BILOU")])
 def test_labels_of_other_schemes_are_learnt_judged_and_predicted_as_iob2(tmp_path, kind, words):
     draw = np.random.default_rng(0)
     tokens, labels = [], []
@@ -93,6 +116,8 @@ def test_labels_of_other_schemes_are_learnt_judged_and_predicted_as_iob2(tmp_pat
     found = model.predict({"tokens": [["Ann", "Ann", "the", "Rome"]]})["tags"][0].to_list()
     assert found == ["B-PER", "I-PER", "O", "B-LOC"]
     assert model.evaluate(frame).outputs["tags"].metrics["f1"].value > 0.95
+    few = frame[:1].with_columns(tags=pl.Series([["U-PER" if kind == "ULI" else "S-PER"]]), tokens=pl.Series([["Ann"]]))
+    assert model.evaluate(few).outputs["tags"].metrics["f1"].value == 1, "what a label means does not depend on the rows beside it"
 
 
 def test_plain_labels_are_left_alone():
@@ -147,3 +172,114 @@ def test_tokens_may_begin_as_comments_do(tmp_path, content, tokens):
 
 def test_spans_are_strict_in_predictions_all_the_same():
     assert spans(["I-X", "B-X"]) == [Span("X", 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens"),
+    [
+        ("# id 1\tdomain=en\ndoris _ _ B-X\n\n# id 2\tdomain=en\nday _ _ O\n", [["doris"], ["day"]]),
+        ("# a comment\n#WorldCup\tO\n#1\tO\n", [["#WorldCup", "#1"]]),
+        ("# 1\n#Rome B-LOC\n", [["#Rome"]]),
+        ("#\n# \nin O\n#\n", [["in"]]),
+    ],
+    ids=["tabs in comments", "tokens that all begin so", "one such token", "empty comments"],
+)
+def test_fields_are_told_by_tokens_alone(tmp_path, content, tokens):
+    (tmp_path / "t.conll").write_text(content)
+    assert Conll(path=str(tmp_path / "t.conll")).read().frame["tokens"].to_list() == tokens
+
+
+def test_comments_alone_are_no_text(tmp_path):
+    (tmp_path / "t.conll").write_text("# one\n#\n\n# two\n")
+    with pytest.raises(DataError, match="E206"):
+        Conll(path=str(tmp_path / "t.conll")).read()
+
+
+def test_the_worst_rows_tell_true_labels_as_they_are_predicted():
+    feature = Labels()
+    recipe = Recipe.parse(
+        {"data": "t.jsonl", "inputs": {"tokens": {"type": "text", "encoder": "lstm"}}, "outputs": {"tags": "labels"}}
+    )
+    table = Table(pl.DataFrame({"tokens": [["Ann", "the"], ["Ann", "Ann"]], "tags": [["S-PER", "O"], ["B-PER", "E-PER"]]}), "t")
+    data = DataPath.fit(recipe, table)
+    state = data.outputs["tags"]
+    outputs = np.array([[state.values.index("O")] * 2] * 2)
+    counted = feature.counts(outputs, feature.target(table.frame["tags"], state), state)
+    report = evaluate(feature.target_facts("tags", state), counted, np.zeros(2, int), rounds=0)
+    shown = worst_rows(data, table, {"tags": report}, {"tags": outputs})["tags"]
+    assert shown["tags"].to_list() == [["B-PER", "I-PER"], ["B-PER", "O"]]
+    assert shown["predicted"].to_list() == [["O", "O"]] * 2
+
+
+# Unknown labels, in the loss of the head ------------------------------------------------------------------------------------
+
+NAMES = ["B-X", "B-Y", "I-X", "I-Y", "O"]
+
+
+def head_and_scores(rows=4, places=6, seed=0):
+    torch.manual_seed(seed)
+    head = TaggingHead(NAMES)
+    with torch.no_grad():
+        head.chain.transitions.normal_()
+        head.chain.first.normal_()
+    return head, torch.randn(rows, places, len(NAMES))
+
+
+def test_an_unknown_label_takes_none_that_is_forbidden():
+    head, values = head_and_scores(1, 3)
+    values[0, 1, NAMES.index("B-Y")] = 9  # the best label of the unknown place, which no I-X may follow
+    labels = torch.tensor([[NAMES.index("B-X"), -1, NAMES.index("I-X")]])
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    loss = head.loss((values, mask), labels)
+    each = [head.loss((values, mask), torch.where(labels < 0, label, labels)) * 3 for label in range(len(NAMES))]
+    expected = -torch.logsumexp(-torch.cat(each), 0) / 2
+    torch.testing.assert_close(loss[0], expected)
+    assert loss[0] < 100
+
+
+def test_rows_with_unknown_labels_leave_the_others_alone():
+    head, values = head_and_scores()
+    x = [NAMES.index(name) for name in ("B-X", "I-X", "O")]
+    labels = torch.tensor(
+        [[x[0], x[1], x[2], x[2], -1, -1], [-1, x[1], -1, x[0], -1, x[2]], [-1] * 6, [x[0], -1, x[1], -1, -1, -1]]
+    )
+    mask = torch.arange(6) < torch.tensor([[4], [6], [3], [5]])
+    together = head.loss((values, mask), labels)
+    alone = [head.loss((values[row : row + 1], mask[row : row + 1]), labels[row : row + 1]) for row in range(4)]
+    torch.testing.assert_close(together, torch.cat(alone))
+    assert together[2] == 0
+    values.requires_grad_()
+    head.loss((values, mask), labels).sum().backward()
+    assert torch.isfinite(values.grad).all()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in head.parameters())
+    assert not values.grad[2].any()
+    assert not values.grad[3, 3:].any(), "nothing behind the last known label counts"
+
+
+def test_a_row_without_any_constraint_costs_nothing():
+    head, values = head_and_scores(2, 4)
+    mask = torch.ones(2, 4, dtype=torch.bool)
+    loss = head.chain(values, torch.full((2, 4), -1), mask)
+    torch.testing.assert_close(loss, torch.zeros(2), atol=1e-5, rtol=0)
+
+
+# The report -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [["B-X", "I-X", "O"], ["B-X", "B-Y", "O"], ["NOUN", "VERB"]])
+def test_labels_have_a_picture_from_one_type_on(names):
+    feature, state = Labels(), LabelsState(values=tuple(names), counts=(1,) * len(names))
+    target = np.array([[0, 1], [0, len(names) - 1]] * 10)
+    output = np.array([[0, 1], [1, len(names) - 1]] * 10)
+    facts = feature.target_facts("tags", state)
+    report = evaluate(facts, feature.counts(output, target, state), np.zeros(20, int), rounds=0)
+    page = evaluation_html({"tags": report})
+    assert page.count("<svg") == 1
+    assert "F1 of each type" in page
+    assert "ROC AUC" not in page
+    assert all(f">{row.label}<" in page for row in report.per_class)
+
+
+def test_a_bar_is_as_long_as_its_share_of_the_whole():
+    half, whole = (re.search(r'<rect[^>]* width="([\d.]+)"', bars(["X"], [0.5], title="t", full=full)) for full in (1.0, None))
+    assert float(half[1]) == pytest.approx(float(whole[1]) / 2, abs=0.2)

@@ -649,6 +649,11 @@ class Feature(Part):
         del column
         return None
 
+    def actual(self, column: pl.Series, state: Any) -> pl.Series:
+        """Outputs only: return true values of any rows as predictions tell them, for the report; by default unchanged."""
+        del state
+        return column
+
     def learn(self, column: pl.Series) -> State:
         """Return what the encoder brings, if it was trained with that, or what the training rows teach.
 

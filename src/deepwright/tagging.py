@@ -1,7 +1,7 @@
 """Labels of tokens, and the spans that they mean (floor 2, free of torch).
 
 Labels are those of spans in IOB2 (``B-PER I-PER O``), where every span begins with B-, or plain ones, one a token, such as parts of
-speech. What is written in IOB1, IOBES or BILOU is read as IOB2.
+speech. What is written in IOB1, IOBES, BILOU, BMES or BMEWO is read as IOB2.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ Floats = NDArray[np.floating]
 
 FORBIDDEN = -1e4
 """The score of a label that may not follow another."""
+
+Scheme = Literal["IOB", "IOBES", "BILOU", "BMES", "BMEWO", "plain"]
+"""How labels mark spans, if they do."""
+_PREFIXES: dict[Scheme, str] = {"IOB": "BI", "IOBES": "BIES", "BILOU": "BILU", "BMES": "BMES", "BMEWO": "BMEW"}
 
 
 class Span(NamedTuple):
@@ -55,44 +59,41 @@ def spans(labels: Sequence[str]) -> list[Span]:
 
 def is_iob2(labels: Sequence[str]) -> bool:
     """Return whether label names are those of IOB2: ``O``, and others that begin with B- or I-, some with B-."""
-    prefixes = {label.partition("-")[0] if "-" in label else label for label in labels}
-    return "B" in prefixes and prefixes <= {"B", "I", "O"} and all("-" in label or label == "O" for label in labels)
+    return scheme(labels) == "IOB" and any(label.startswith("B-") for label in labels)
 
 
-def scheme(labels: Iterable[str]) -> Literal["IOB", "IOBES", "BILOU", "plain"]:
+def scheme(labels: Iterable[str]) -> Scheme:
     """Return how names of labels mark spans, if they do: each is ``O``, or a prefix, a hyphen and a type.
 
-    IOB1 and IOB2 have the same names, B- and I-; IOBES has E- at a span's end and S- on a span of one token, BILOU has L- and U-.
+    IOB1 and IOB2 have the same names, B- and I-. IOBES has E- at a span's end and S- on a span of one token, BILOU has L- and U-;
+    BMES and BMEWO have M- inside, and BMEWO W- on a span of one token. Without any B-, I- or ``O``, such names are plain.
     """
-    parts = [label.partition("-") for label in labels if label != "O"]
+    names = set(labels)
+    parts = [label.partition("-") for label in names - {"O"}]
     prefixes = {prefix for prefix, _, _ in parts}
-    if not prefixes & {"B", "I"} or not all(type_ for _, _, type_ in parts):
+    if not parts or not (prefixes & {"B", "I"} or "O" in names) or not all(type_ for _, _, type_ in parts):
         return "plain"
-    if prefixes <= {"B", "I"}:
-        return "IOB"
-    return "IOBES" if prefixes <= set("BIES") else "BILOU" if prefixes <= set("BILU") else "plain"
+    return next((name for name, known in _PREFIXES.items() if prefixes <= set(known)), "plain")
 
 
 def as_iob2(lists: pl.Series) -> pl.Series:
     """Return labels of spans, List(String), in IOB2.
 
-    What ends a span or is one (E-, S-, L-, U-) becomes I- or B-, and an I- that continues nothing begins a span, as it does in
-    IOB1 and in the script of CoNLL-2003 (conlleval). Behind an unknown label it stays.
+    What is inside of a span or ends it (M-, E-, L-) becomes I-, and what is one (S-, U-, W-) becomes B-. An I- that continues
+    nothing begins a span, as it does in IOB1 and in the script of CoNLL-2003 (conlleval); behind an unknown label it stays. What
+    marks no span is left alone.
     """
     sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
     flat = lists.filter(pl.Series(sizes > 0, dtype=pl.Boolean)).explode()
     row = np.repeat(np.arange(len(lists)), sizes)
-    frame = pl.DataFrame({"row": row, "label": flat}).with_columns(
-        prefix=pl.col("label").str.slice(0, 1), type=pl.col("label").str.slice(2)
-    )
+    parts = pl.col("label").str.extract_groups("(?s)^([BIESLUMW])-(.+)$").struct
+    frame = pl.DataFrame({"row": row, "label": flat}).with_columns(parts.rename_fields(["prefix", "type"]).struct.unnest())
     before = pl.col("row").shift() == pl.col("row")
-    goes_on = before & pl.col("prefix").shift().is_in(["B", "I"]) & (pl.col("type").shift() == pl.col("type"))
+    goes_on = before & pl.col("prefix").shift().is_in(["B", "I", "M"]) & (pl.col("type").shift() == pl.col("type"))
     unknown = before & pl.col("label").shift().is_null()
-    inside = pl.col("prefix").is_in(["I", "E", "L"]) & (goes_on | unknown).fill_null(value=False)
-    span = pl.col("label") != "O"
-    read = (
-        pl.when(span).then(pl.when(inside).then(pl.lit("I-")).otherwise(pl.lit("B-")) + pl.col("type")).otherwise(pl.col("label"))
-    )
+    inside = pl.col("prefix").is_in(["I", "M", "E", "L"]) & (goes_on | unknown).fill_null(value=False)
+    named = pl.when(inside).then(pl.lit("I-")).otherwise(pl.lit("B-")) + pl.col("type")
+    read = pl.when(pl.col("type").is_not_null()).then(named).otherwise(pl.col("label"))
     found = _grouped(frame.select(read).to_series(), sizes)
     return pl.select(pl.when(lists.is_not_null()).then(found)).to_series().alias(lists.name)
 

@@ -26,9 +26,9 @@ class Labels(Feature):
     """One label for each token of a text, an output: named entities (``B-PER I-PER O``), parts of speech; or spans of a text.
 
     The column holds lists of labels as long as the lists of tokens of the input; texts of labels are split at blanks. Labels in
-    IOB2, IOB1, IOBES or BILOU mean spans, which F1 counts strictly: a span is right if its type and both of its ends are. They are
-    read as IOB2, and predicted so. Or it holds spans of
-    characters, ``[start, end, type]`` with the end behind the last one, that do not overlap; predictions then are such spans.
+    IOB2, IOB1, IOBES, BILOU, BMES or BMEWO mean spans, which F1 counts strictly: a span is right if its type and both of its ends
+    are. They are read as IOB2, and predicted so. Or it holds spans of characters, ``[start, end, type]`` with the end behind the
+    last one, that do not overlap; predictions then are such spans.
     """
 
     dtype: ClassVar[Dtype] = "labels"
@@ -80,9 +80,13 @@ class Labels(Feature):
         found = label_counts(flat)
         return LabelsState(values=tuple(found), counts=tuple(found.values()))
 
+    def actual(self, column: pl.Series, state: LabelsState) -> pl.Series:
+        """Return labels of spans in IOB2, as :meth:`decode` does, whatever they are written in."""
+        return as_iob2(_lists(column)) if is_iob2(state.values) else _lists(column)
+
     def target(self, column: pl.Series, state: LabelsState) -> NDArray[np.int32]:
         """Return (B, T) the index of each token's label, -1 behind the end, and where it is missing or unseen."""
-        lists = as_iob2(_lists(column)) if is_iob2(state.values) else _lists(column)
+        lists = self.actual(column, state)
         sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
         target = np.full((len(column), max(1, int(sizes.max(initial=0)))), -1, np.int32)
         flat = lists.filter(pl.Series(sizes > 0)).explode()

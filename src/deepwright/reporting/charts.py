@@ -123,6 +123,7 @@ def bars(
     title: str,
     texts: Sequence[str] | None = None,
     x_label: str = "",
+    full: float | None = None,
     wide: float = WIDE,
 ) -> Markup:
     """Draw horizontal bars from 0, one line each.
@@ -133,13 +134,14 @@ def bars(
         title: The title.
         texts: What stands after each bar; by default the value.
         x_label: What the values are.
+        full: How long a bar of the whole width is; by default the longest is.
         wide: The width.
     """
     row = 22.0
     written = list(texts) if texts is not None else [number(v) for v in values]
     room = min(0.42 * wide, 14 + FONT * max((width(name) for name in names), default=0))
     tail = 10 + FONT * max((width(text) for text in written), default=0)
-    longest = max((float(v) for v in values if v is not None and math.isfinite(v)), default=0.0) or 1.0
+    longest = full or max((float(v) for v in values if v is not None and math.isfinite(v)), default=0.0) or 1.0
     parts: list[Markup] = [heading(title, wide)]
     for i, (name, value, text) in enumerate(zip(names, values, written, strict=True)):
         y = 30 + i * row

@@ -54,5 +54,8 @@ def worst_rows(
         predictions = data.decode_one(name, outputs[name][rows], ready.frame[rows])
         own = [column for column in predictions.columns if column == name or column.startswith(f"{name}:")]
         renamed = [pl.col(column).alias("predicted" + column.removeprefix(name)) for column in own]
-        found[name] = pl.concat([ready.frame[rows], predictions.select(renamed)], how="horizontal")
+        shown = ready.frame[rows]
+        if name in shown.columns:
+            shown = shown.with_columns(data.recipe.outputs[name].actual(shown[name], data.outputs[name]))
+        found[name] = pl.concat([shown, predictions.select(renamed)], how="horizontal")
     return found

@@ -26,7 +26,8 @@ class Conll(Source):
 
     Each field is a column of lists, one value a token: the first is ``tokens``, the last ``tags``, others ``field2`` and so on.
     CoNLL-U (``.conllu``) has its ten columns by their names, words that stand for several tokens left out. Lines that begin with
-    ``#`` and ``-DOCSTART-`` are left out.
+    ``-DOCSTART-`` are left out, and comments: lines that begin with ``#``, but for tokens that begin so, which have as many fields
+    as other lines, and no blank behind the sign where blanks divide fields and a text begins.
     """
 
     encoding: str | None = None
@@ -70,10 +71,13 @@ class Conll(Source):
         """Return the fields of each token of each text, how many fields there are, and how many lines were left out."""
         texts: list[list[list[str]]] = [[]]
         problems: list[Problem] = []
-        separator = "\t" if universal or "\t" in content else None
         lines = content.splitlines()
-        usual = next((line for line in lines if line.strip() and not line.startswith(("#", "-DOCSTART-"))), "")
-        count, wrong, left_out = len(_UNIVERSAL) if universal else len(usual.split(separator)), 0, 0
+        # Of tokens alone one can tell how fields are divided, and how many there are: comments may hold tabs and blanks.
+        usual = [line for line in lines if line.strip() and not line.startswith(("#", "-DOCSTART-"))]
+        usual = usual or [line for line in lines if line.startswith("#") and line[1:2].strip()]
+        separator = "\t" if universal or any("\t" in line for line in usual) else None
+        count = len(_UNIVERSAL) if universal else len(usual[0].split(separator)) if usual else 0
+        wrong = left_out = 0
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 texts.append([])
