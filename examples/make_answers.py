@@ -1,8 +1,9 @@
-"""Write questions and the answers that they have, of machines that do not exist: answers.csv and answers-later.csv.
+"""Write questions and the answers that they have, of machines that do not exist: answers.csv, answers-later.csv and pairs.csv.
 
     python make_answers.py [FOLDER]
 
-A question and its answer speak of one of 24 machines and of one of 15 matters, each in words of its own.
+A question and its answer speak of one of 24 machines and of one of 15 matters, each in words of its own. A pair of questions is one
+of the same machine and matter, or of the same machine or the same matter alone.
 """
 
 from __future__ import annotations
@@ -87,6 +88,26 @@ def main(folder: Path) -> None:
     frame = pl.DataFrame([rows[i] for i in order], schema=["question", "answer"], orient="row")
     frame.head(1200).write_csv(folder / "answers.csv")
     frame.tail(-1200).write_csv(folder / "answers-later.csv")
+    pairs(np.random.default_rng(1)).write_csv(folder / "pairs.csv")
+
+
+def pairs(draw: np.random.Generator) -> pl.DataFrame:
+    """Return pairs of questions, and whether both ask for the same."""
+
+    def asked(machine: int, deed: int, which: int) -> str:
+        names = MACHINES[machine].split("/")
+        return list(DEEDS.values())[deed][which].format(names[draw.integers(len(names))])
+
+    rows = []
+    for machine in range(len(MACHINES)):
+        for deed in range(len(DEEDS)):
+            which = int(draw.integers(2))
+            rows.append((asked(machine, deed, which), asked(machine, deed, 1 - which), "yes"))
+            other = (machine + int(draw.integers(1, len(MACHINES)))) % len(MACHINES)
+            another = (deed + int(draw.integers(1, len(DEEDS)))) % len(DEEDS)
+            near = (other, deed) if draw.integers(2) else (machine, another)
+            rows.append((asked(machine, deed, which), asked(*near, 1 - which), "no"))
+    return pl.DataFrame([rows[i] for i in draw.permutation(len(rows))], schema=["first", "second", "same"], orient="row")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("derive", "clean", "timeline"),
     ("split", "selection", "negatives"),
     ("metrics",),
-    ("findings",),
+    ("findings", "advising"),
     ("profiling",),
     ("bundle",),
     ("blocks",),

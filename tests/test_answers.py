@@ -1,6 +1,10 @@
 """Answers that stand in a passage: where, the best span, how they are judged, and a network that finds them."""
 
+import gzip
 import json
+import tarfile
+import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,8 @@ import deepwright as dw
 from deepwright import words
 from deepwright.answers import best_spans, judged, placed, texts_of
 from deepwright.errors import DeepwrightError
-from deepwright.families import Head, TargetFacts
+from deepwright.families import Head, Source, TargetFacts
+from deepwright.opening import read_rows
 from deepwright.preparation import open_tables, prepare
 from deepwright.progress import silent
 from deepwright.recipe import Recipe
@@ -141,6 +146,45 @@ def test_malformed_squad_is_refused(tmp_path, content, code):
     assert error.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (asked(), "squad"),
+        (b"\xef\xbb\xbf" + asked(context='a "quoted" {brace} [' * 2000).encode(), "squad"),
+        ('{"version": "v2.0", "data": [{"title": "Beyonc\\u00e9 {1}", "paragraphs": [{"qas": [', "squad"),
+        ('{"data": [{"title": "a", "qas": [1]}]}', "json"),
+        ('{"data": [{"a": 1, "b": "x"}]}', "json"),
+        ('[{"data": [{"paragraphs": [{"qas": []}]}]}]', "json"),
+        ('{"text": "\\"data\\": [{ \\"paragraphs\\": [{ \\"qas\\": ["}', "json"),
+        ('{"data": "' + "x" * 1000, "json"),
+        ("", "json"),
+    ],
+)
+def test_squad_is_told_by_what_is_in_the_file(tmp_path, content, kind):
+    data = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / "plain.json").write_bytes(data)
+    (tmp_path / "packed.json.gz").write_bytes(gzip.compress(data))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "train.json").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "box.zip", "w") as box:
+        box.writestr("inside/train.json", data)
+    with tarfile.open(tmp_path / "box.tgz", "w:gz") as tape:
+        tape.add(tmp_path / "plain.json", "train.json")
+    for name in ("plain.json", "packed.json.gz", "folder", "box.zip", "box.zip/inside/train.json", "box.tgz"):
+        assert Source.parse(str(tmp_path / name)).type_name() == kind, name
+
+
+def test_a_large_file_is_told_by_its_beginning(tmp_path, monkeypatch):
+    path = tmp_path / "large.json"
+    path.write_text(asked()[:-1] + ', "more": "' + "x" * 3_000_000 + '"}')
+    monkeypatch.setattr(Path, "read_bytes", None)
+    assert Source.parse(str(path)).type_name() == "squad"
+
+
+def test_a_file_of_questions_is_data_without_further_words(tmp_path):
+    assert read_rows(str(EXAMPLES / "questions.json")).frame.columns == ["title", "id", "question", "passage", "answer"]
+
+
 def facts(count=240, seed=0):
     """Return passages of three facts about three people, and a question about one of them."""
     draw = np.random.default_rng(seed)
@@ -179,6 +223,9 @@ def test_answers_are_found_without_torch(tmp_path):
     assert nothing["answer"][0] is None
     report = model.evaluate(fresh.with_columns(pl.concat_list("answer")))
     assert report.outputs["answer"].metrics["exact_match"].value > 0.7
+    assert {group.label: group.rows for group in report.outputs["answer"].lengths} == {
+        str(size): count for size, count in sorted(Counter(len(text.split()) for text in fresh["answer"]).items())
+    }
 
 
 def test_answers_are_as_long_as_those_of_the_training_rows(tmp_path):

@@ -13,9 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from deepwright import textscores
 from deepwright.families import COUNTED, TargetFacts
 from deepwright.findings import Finding
-from deepwright.metrics import METRICS, evaluate
+from deepwright.metrics import METRICS, evaluate, score
 from deepwright.profiling import ColumnProfile, Numbers, Profile, TopValue
 from deepwright.reporting import charts
 from deepwright.reporting.evaluation import evaluation_fragment, evaluation_html
@@ -367,6 +368,85 @@ def test_worst_examples_show_the_picture_or_the_row():
     assert "x" * 400 not in rows.text
     arrays = frame.drop("image").with_columns(pl.Series("shot", np.zeros((3, 4, 5), np.uint8)))
     assert check(evaluation_html({report.name: report}, {}, {report.name: arrays})).tags.count("img") == 3
+
+
+def written(count=120, likelihood=True, searched=True):
+    """Return what texts count for: every third is right, the others have lost words."""
+    draw = np.random.default_rng(0)
+    true = [" ".join(draw.choice(["one", "two", "three", "four"], draw.integers(1, 30))) for _ in range(count)]
+    found = [text if row % 3 == 0 else " ".join(text.split()[: row % 7]) for row, text in enumerate(true)]
+    likely = np.stack([draw.random(count) * 30, draw.integers(1, 30, count)], 1) if likelihood else None
+    return textscores.counts(pl.Series(found) if searched else None, pl.Series(true), np.ones(count, bool), likely), true
+
+
+@pytest.mark.parametrize(
+    ("options", "metric"),
+    [({}, "chrf"), ({"likelihood": False}, "character_error_rate"), ({"searched": False}, "bits")],
+    ids=["written", "heard", "likelihood alone"],
+)
+def test_texts_have_pictures_of_each_row_and_of_lengths(options, metric):
+    counts, true = written(**options)
+    report = evaluate(TargetFacts(EVIL, "text"), counts, np.zeros(len(counts), int), rounds=30)
+    alone = [score("text", metric, counts[row : row + 1], np.zeros(1, int)) for row in range(len(counts))]
+    top = report.spread.edges[-1]
+    assert report.spread.metric == metric
+    assert list(report.spread.counts) == np.histogram(np.clip(alone, 0, top), report.spread.edges)[0].tolist()
+    assert sum(report.spread.counts) == len(counts)
+    assert sum(group.rows for group in report.lengths) == len(counts)
+    sizes = np.array([len(text) for text in true]) if options != {"searched": False} else counts[:, -1]
+    for group in report.lengths:
+        low, _, high = group.label.partition("–")
+        chosen = (sizes >= int(low)) & (sizes <= int(high or low))
+        assert chosen.sum() == group.rows
+        assert group.values[metric] == pytest.approx(score("text", metric, counts[chosen], np.zeros(chosen.sum(), int)))
+    checked = check(evaluation_html({EVIL: report}))
+    assert checked.tags.count("svg") == 2
+    assert f"{METRICS['text'][metric].label} of each row" in checked.text
+    assert "by length of the true text" in checked.text
+
+
+def test_matches_have_a_picture_of_the_place_of_the_right_partner():
+    places = np.random.default_rng(0).geometric(0.1, 200)
+    counts = np.stack([1 / places, *(places <= rank for rank in (1, 5, 10))], 1)
+    report = evaluate(TargetFacts("m", "match"), counts, np.zeros(200, int), rounds=30)
+    assert [report.reach[rank - 1] for rank in (1, 5, 10)] == [report.metrics[f"recall_at_{rank}"].value for rank in (1, 5, 10)]
+    assert len(report.reach) == places.max() == sorted(places)[-1]
+    assert report.reach[-1] == 1
+    checked = check(evaluation_html({"m": report}))
+    assert checked.tags.count("svg") == 1
+    assert "Right partners among the first" in checked.text
+    perfect = evaluate(TargetFacts("m", "match"), np.ones((30, 4)), np.zeros(30, int), rounds=30)
+    assert perfect.reach == (1.0,) * 10
+    check(evaluation_html({"m": perfect}))
+
+
+def test_answers_have_a_picture_of_lengths():
+    draw = np.random.default_rng(0)
+    f1, sizes = draw.choice([0, 0.5, 1], 90), draw.integers(1, 5, 90)
+    counts, target = np.stack([f1 == 1, f1], 1), np.where(np.arange(90) % 9, 0, -1)
+    report = evaluate(TargetFacts("a", "answer"), counts, target, rounds=30, sizes=sizes)
+    assert [group.label for group in report.lengths] == ["1", "2", "3", "4"]
+    chosen = (sizes == 2) & (target == 0)
+    assert report.lengths[1].rows == chosen.sum()
+    assert report.lengths[1].values == pytest.approx({"f1": f1[chosen].mean(), "exact_match": (f1[chosen] == 1).mean()})
+    checked = check(evaluation_html({"a": report}))
+    assert checked.tags.count("svg") == 1
+    assert f"{report.lengths[1].rows} rows" in checked.text
+    assert evaluate(TargetFacts("a", "answer"), counts, target, rounds=30).lengths == ()
+    worst = pl.DataFrame({"a": [[{"first": 3, "last": 4, "text": EVIL}, {"first": 5, "last": 5, "text": "Rome"}]]})
+    worst = worst.with_columns(pl.lit("Oslo").alias("predicted"), pl.lit(3).alias("predicted:start"), pl.lit("Who?").alias("asked"))
+    shown = check(evaluation_html({"a": report}, {}, {"a": worst})).text
+    assert "]]>, Rome Oslo Who?" in shown
+    assert "first" not in shown.replace("worst first", "")
+    assert "probability" not in shown
+
+
+def test_texts_that_were_not_sought_are_not_shown_as_found():
+    counts, true = written(searched=False)
+    report = evaluate(TargetFacts("t", "text"), counts, np.zeros(len(counts), int), rounds=30)
+    shown = check(evaluation_html({"t": report}, {}, {"t": pl.DataFrame({"t": true[:2], "predicted": ["", ""]})})).text
+    assert "The least likely texts" in shown
+    assert "predicted" not in shown
 
 
 # --- training -----------------------------------------------------------------------------------------------------------------

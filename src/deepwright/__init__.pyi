@@ -28,6 +28,7 @@ from deepwright.averages.swa import SWA as SWA
 from deepwright.encoders.airbench import Airbench as Airbench
 from deepwright.encoders.bag import Bag as Bag
 from deepwright.encoders.bottleneck import Bottleneck as Bottleneck
+from deepwright.encoders.bundle import BundleEncoder as Bundle
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.crnn import CRNN as CRNN
 from deepwright.encoders.custom import Custom as Custom
@@ -181,6 +182,7 @@ __all__ = [
     "Blur",
     "Bottleneck",
     "Brightness",
+    "Bundle",
     "BundleError",
     "CNN",
     "CRNN",

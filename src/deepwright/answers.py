@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from deepwright.errors import DataError
+from deepwright.files import beginning, holds, pick
 from deepwright.spans import Places
 
 Ids = NDArray[np.int64]
@@ -18,6 +20,28 @@ Floats = NDArray[np.floating]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _SIGNS = str.maketrans("", "", string.punctuation)
+_LOOKED_AT = 1 << 18
+"""The bytes of a file that tell what is in it: the first passage, which may be a long one, and what stands before it."""
+_VALUES = rb'(?:"[^"\\]*(?:\\.[^"\\]*)*"|[^"{}\[\]])*?'
+_SQUAD = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*\{" + rb"\{".join(_VALUES + rb'"' + key + rb'"\s*:\s*\[\s*' for key in (b"data", b"paragraphs", b"qas")),
+    re.DOTALL,
+)
+"""How the JSON of SQuAD begins: ``{"data": [{"paragraphs": [{"qas": [``, with plain values before any of the keys."""
+
+
+def is_squad(path: str) -> bool:
+    """Return whether a JSON file holds questions about passages as SQuAD writes them, by how it begins.
+
+    Args:
+        path: A file, or a folder or an archive that holds one.
+    """
+    if "://" in path or not holds(path, (".json",)):
+        return False
+    try:
+        return _SQUAD.match(beginning(pick(path, (".json",), "JSON"), _LOOKED_AT)) is not None
+    except DataError:  # it does not exist, or the folder holds several files
+        return False
 
 
 def normal(text: str) -> list[str]:

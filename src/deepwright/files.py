@@ -44,6 +44,12 @@ _COMPRESSIONS = (".gz", ".bz2", ".xz")
 _ASIDE = re.compile(r"readme|licen[cs]e|^_|^about")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
+_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+"""What undoes a compression, by its first bytes."""
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, NotImplementedError)
 
 
@@ -249,14 +255,43 @@ def read_bytes(path: str) -> bytes:
     return read_members(str(place), [name])[name]
 
 
+def beginning(path: str, size: int) -> bytes:
+    """Return the first ``size`` bytes of what :func:`read_bytes` returns, and nothing if there is no file to be read.
+
+    Nothing behind them is read, but of a tar, which is read as a whole.
+    """
+    try:
+        place, member = find(path)
+        with _reading(path):
+            if place.is_file() and not is_archive(place.name):
+                with place.open("rb") as raw:
+                    return _unpacked(raw).read(size)
+            if not member or not place.name.lower().endswith(".zip"):
+                return read_bytes(path)[:size]
+            with zipfile.ZipFile(place) as box:
+                if box.getinfo(member).flag_bits & 1:
+                    return b""
+                with box.open(member) as raw:
+                    return _unpacked(raw).read(size)
+    except DataError:
+        return b""
+
+
+def _unpacked(raw: IO[bytes]) -> IO[bytes]:
+    """Return the stream without its compression, if it has one."""
+    opener = _opener(raw.read(6))
+    raw.seek(0)
+    unpacked: IO[bytes] = raw if opener is None else opener(raw)
+    return unpacked
+
+
+def _opener(first: bytes) -> Callable[[IO[bytes]], Any] | None:
+    return next((opener for magic, opener in _OPENERS.items() if first.startswith(magic)), None)
+
+
 def _inflated(data: bytes, where: str) -> bytes:
     """Undo gzip, bzip2 or xz, told by the first bytes; refuse a pickle."""
-    openers: dict[bytes, Callable[[IO[bytes]], Any]] = {
-        b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
-        b"BZh": bz2.BZ2File,
-        b"\xfd7zXZ\x00": lzma.LZMAFile,
-    }
-    opener = next((openers[magic] for magic in openers if data.startswith(magic)), None)
+    opener = _opener(data)
     if opener is None and where.lower().endswith(_COMPRESSIONS):
         raise DataError(
             "E202",

@@ -180,7 +180,9 @@ def judged(
         ready: The prepared rows.
     """
     measured, facts = data.measured(outputs, targets, ready), data.measured_facts()
-    reports = {name: metrics.evaluate(facts[name], *measured[name]) for name in facts}
+    # Targets of answers are their first and last token.
+    sizes = {name: targets[name][:, 1] - targets[name][:, 0] + 1 for name, each in facts.items() if each.kind == "answer"}
+    reports = {name: metrics.evaluate(facts[name], *measured[name], sizes=sizes.get(name)) for name in facts}
     if foretells(data.recipe):
         # The longest window tells most of what was before.
         name, window = max(

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from deepwright import findings as look
+from deepwright.advising import Advice
 from deepwright.errors import DataError, nearest
 from deepwright.families import Dtype
 from deepwright.findings import Finding, percent, unseen_labels
@@ -118,6 +119,8 @@ class Profile(Spec):
     """What reading and tidying did or assumed."""
     findings: tuple[Finding, ...] = ()
     """What deserves attention: errors first, then warnings, then information."""
+    advice: tuple[Advice, ...] = ()
+    """What the table may be for beside predicting a column, where sure signs tell; ``inspect`` looks for them."""
 
     def column(self, name: str) -> ColumnProfile:
         """Return the entry of the column ``name``; KeyError if there is none."""

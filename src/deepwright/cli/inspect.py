@@ -39,5 +39,5 @@ def inspect(
     else:
         wanted = f" --target {shlex.quote(target or 'COLUMN')}" if target or time is None else ""
         wanted += f" --time {shlex.quote(time)} --horizon N" if time is not None else ""
-        advice = f"deepwright train {shlex.quote(data)}{wanted}"
-        emit(render_profile(profile, advice=advice))
+        known = [f"{each.command}\n        {each.why}" for each in profile.advice]
+        emit(render_profile(profile, advice="\n    or: ".join([*known, f"deepwright train {shlex.quote(data)}{wanted}"])))

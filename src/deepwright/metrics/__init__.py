@@ -4,6 +4,7 @@ Each metric is written once, over weighted rows: a score weighs every row once, 
 """
 
 from deepwright.metrics.figures import CalibrationBin, ChannelRow, ClassRow, Confusion, Curve, Points, Residuals, Steps, Window
+from deepwright.metrics.quality import Group, Spread
 from deepwright.metrics.report import Measure, OutputReport, evaluate, naive
 from deepwright.metrics.scores import METRICS, Metric, default_metric, higher_is_better, metric_names, score
 
@@ -14,11 +15,13 @@ __all__ = [
     "ClassRow",
     "Confusion",
     "Curve",
+    "Group",
     "Measure",
     "Metric",
     "OutputReport",
     "Points",
     "Residuals",
+    "Spread",
     "Steps",
     "Window",
     "default_metric",

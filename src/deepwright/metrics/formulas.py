@@ -53,6 +53,22 @@ class Sample:
         return np.stack([np.stack([roc for roc, _ in areas]), np.stack([pr for _, pr in areas])])
 
 
+class Alone(Sample):
+    """Each row as a sample of its own, R = B, for metrics that are made of sums over rows.
+
+    Args:
+        rows: The rows, at least one.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows)
+        self.total = np.ones(len(rows))
+
+    def sum(self, values: NDArray[Any]) -> Floats:
+        """Return the values of each row, (B,) or (M, B)."""
+        return values.T.astype(np.float64)
+
+
 def _ratio(above: Floats, below: Floats) -> Floats:
     empty: Floats = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
     return np.divide(above, below, out=empty, where=below > 0)

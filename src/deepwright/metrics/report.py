@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from deepwright import forecasts, masks, tagging
 from deepwright.errors import DataError
 from deepwright.families import COUNTED, ForecastFacts, TargetFacts, TargetKind
-from deepwright.metrics import figures
+from deepwright.metrics import figures, quality
 from deepwright.metrics.formulas import Sample
 from deepwright.metrics.rows import Floats, Rows, prepare
 from deepwright.metrics.scores import METRICS, Metric, compute, default_metric
@@ -92,6 +92,12 @@ class OutputReport(Spec):
     """How each column of a forecast fares."""
     windows: tuple[figures.Window, ...] = ()
     """Some forecasts beside what came, for the pictures."""
+    spread: quality.Spread | None = None
+    """How good each text is on its own."""
+    lengths: tuple[quality.Group, ...] = ()
+    """How texts fare by how long the true ones are, in characters; answers, and texts that were not sought, in tokens."""
+    reach: tuple[float, ...] = ()
+    """Of matches: the share whose right partner is among the first 1, 2, 3, … places, up to 100."""
     worst: tuple[int, ...] = ()
     """The positions, in the arrays that were given, of the 24 largest errors or most confident mistakes, worst first."""
     middle: tuple[int, ...] = ()
@@ -127,7 +133,15 @@ def naive(facts: TargetFacts, size: int) -> tuple[Floats, str] | None:
     return outputs, f'always "{facts.classes[int(shares.argmax())]}"'
 
 
-def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *, rounds: int = 1000, seed: int = 0) -> OutputReport:
+def evaluate(
+    facts: TargetFacts,
+    outputs: NDArray[Any],
+    target: NDArray[Any],
+    *,
+    rounds: int = 1000,
+    seed: int = 0,
+    sizes: NDArray[Any] | None = None,
+) -> OutputReport:
     """Measure the predictions of one output.
 
     Intervals are 95 % percentile bootstrap intervals over rows (Efron 1979). To stay within seconds, many classes take fewer
@@ -142,6 +156,7 @@ def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *,
             0 and 1, NaN rows if missing. Rows without a target are left out and counted.
         rounds: Bootstrap rounds at most; 0: no intervals.
         seed: The seed of the bootstrap.
+        sizes: How long each true answer is (B,), for the picture of answers by their length.
 
     Raises:
         DataError: Shapes do not fit (E280), or a prediction is NaN or infinite (E281).
@@ -184,7 +199,7 @@ def evaluate(facts: TargetFacts, outputs: NDArray[Any], target: NDArray[Any], *,
         rounds=rounds,
         seed=seed,
         worst=figures.worst(rows, _WORST),
-        **_pictures(rows, facts, seed),
+        **_pictures(rows, facts, seed, sizes),
     )
 
 
@@ -215,15 +230,17 @@ def _as_given(rows: Rows) -> NDArray[Any]:
     return rows.target.astype(np.float64) if rows.kind == "multilabel" else rows.target
 
 
-def _pictures(rows: Rows, facts: TargetFacts, seed: int) -> dict[str, Any]:
-    if rows.kind in ("text", "answer"):
-        return {}
+def _pictures(rows: Rows, facts: TargetFacts, seed: int, sizes: NDArray[Any] | None) -> dict[str, Any]:
+    if rows.kind == "text":
+        return quality.text_figures(rows)
+    if rows.kind == "answer":
+        return {} if sizes is None else {"lengths": quality.by_length(rows, sizes[rows.kept], list(METRICS["answer"]))}
     if facts.forecast is not None:
         return figures.forecast_figures(rows, facts.forecast)
     if rows.kind == "labels":
         return {"per_class": figures.span_rows(rows, tagging.types(facts.classes))}
     if rows.kind == "match":
-        return {}
+        return {"reach": quality.reach(rows)}
     if rows.kind == "mask":
         return {"per_class": figures.span_rows(rows, facts.classes), **_spread(rows)}
     if rows.kind == "image":

@@ -33,6 +33,7 @@ from deepwright.reporting.page import (
     table,
     tiles,
 )
+from deepwright.reporting.quality import quality_charts
 from deepwright.reporting.text import Markup, join, number, percent, shorten, tag
 
 Reports = Mapping[str, OutputReport]
@@ -44,6 +45,14 @@ _CLASSES = 40
 _COLUMNS = 12
 _EXAMPLES = 24
 _TEXT = 160
+_SAID = {
+    "number": "The largest errors",
+    "text": "The texts that are furthest from the true ones",
+    "answer": "The answers that are furthest from the true ones",
+    "match": "The rows whose right partner comes last",
+    "labels": "The rows with the most wrong labels",
+}
+"""What the worst rows are, where they are no confident mistakes."""
 
 
 def evaluation_html(reports: Reports, meta: Mapping[str, Any] | None = None, worst: Worst | None = None) -> str:
@@ -140,6 +149,8 @@ def pictures(report: OutputReport) -> Markup:
         return figures(*_number_charts(report))
     if report.kind == "forecast":
         return figures(*_forecast_charts(report))
+    if report.kind in ("text", "answer", "match"):
+        return figures(*quality_charts(report))
     return figures(*_matrix(report), *_curves(report), _calibration(report), *_class_bars(report))
 
 
@@ -226,14 +237,15 @@ def _calibration(report: OutputReport) -> Markup | None:
 
 def _class_bars(report: OutputReport) -> list[Markup | None]:
     if report.kind == "mask":
-        return [charts.bars([r.label for r in _lowest(report)], [r.iou for r in _lowest(report)], title="IoU of each class")]
+        rows = _lowest(report)
+        return [charts.bars([r.label for r in rows], [r.iou for r in rows], title="IoU of each class", full=1.0)]
     # Two classes are told by the curves; of labels there are none.
     if len(report.per_class) < (1 if report.kind == "labels" else 3):
         return []
     rows = _lowest(report)
     kind = {"multilabel": "tag", "labels": "type"}.get(report.kind, "class")
     most = f", the {_BARS} lowest" if len(report.per_class) > _BARS else ""
-    return [charts.bars([r.label for r in rows], [r.f1 for r in rows], title=f"F1 of each {kind}{most}")]
+    return [charts.bars([r.label for r in rows], [r.f1 for r in rows], title=f"F1 of each {kind}{most}", full=1.0)]
 
 
 def _lowest(report: OutputReport) -> list[ClassRow]:
@@ -258,6 +270,9 @@ def _tables(report: OutputReport) -> Markup:
         if report.kind == "mask":
             pixels = [(r.label, r.rows, r.predicted, r.precision, r.recall, r.f1, r.iou) for r in report.per_class]
             made = table([kind, "Pixels", "Predicted", "Precision", "Recall", "Dice", "IoU"], pixels)
+        if report.kind == "labels":
+            marked = [(r.label, r.rows, r.predicted, r.precision, r.recall, r.f1) for r in report.per_class]
+            made = table(["Type", "Actual", "Predicted", "Precision", "Recall", "F1"], marked)
         parts.append(made if len(per_class) <= _CLASSES else details(f"All {len(per_class)} classes", made))
     if report.channels:
         heads = ["Column", "Values", "MSE", "MAE", "RMSE in units", "MAE in units"]
@@ -276,9 +291,9 @@ def _worst(report: OutputReport, frame: pl.DataFrame | None) -> Markup:
     frame = frame.head(_EXAMPLES)
     if report.kind in PIXELS:
         return _strips(report, frame)
-    said = {"number": "The largest errors", "text": "The texts that are furthest from the true ones"}.get(
-        report.kind, "The most confident mistakes"
-    )
+    said = _SAID.get(report.kind, "The most confident mistakes")
+    if report.spread is not None and report.spread.metric == "bits":  # no text was sought
+        said, frame = "The least likely texts", frame.drop("predicted", strict=False)
     intro = paragraph(f"{said}, worst first.", soft=True)
     shown = [name for name, dtype in frame.schema.items() if _is_picture(dtype) or _is_series(dtype)]
     if not shown:
@@ -342,14 +357,14 @@ def _caption(report: OutputReport, row: Mapping[str, Any]) -> Markup:
 
 def _worst_table(report: OutputReport, frame: pl.DataFrame) -> Markup:
     first = [name for name in (report.name, "predicted") if name in frame.columns]
-    sure = [name for name in frame.columns if name.startswith("predicted:")]
-    other = [name for name in frame.columns if name not in {*first, *sure}]
-    rows: list[Sequence[object]] = []
-    for row in frame.iter_rows(named=True):
-        chance = row.get(f"predicted:{row.get('predicted')}")
-        rows.append(
-            [*(_text(row[name]) for name in first), *([chance] if sure else []), *(_text(row[n]) for n in other[:_COLUMNS])]
-        )
+    other = [name for name in frame.columns if name not in first and not name.startswith("predicted:")]
+    found = frame.to_dicts()
+    chances = [row.get(f"predicted:{row.get('predicted')}") for row in found]
+    sure = any(chance is not None for chance in chances)
+    rows: list[Sequence[object]] = [
+        [*(_text(row[name]) for name in first), *([chance] if sure else []), *(_text(row[n]) for n in other[:_COLUMNS])]
+        for row, chance in zip(found, chances, strict=True)
+    ]
     headers = [
         *("actual" if name == report.name else name for name in first),
         *(["probability"] if sure else []),
@@ -364,6 +379,6 @@ def _text(value: Any) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list):
-        value = ", ".join(map(str, value))
+        value = ", ".join(str(item["text"] if isinstance(item, dict) and "text" in item else item) for item in value)
     text = str(value)
     return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"

@@ -32,6 +32,8 @@ def inspection_html(profile: Profile) -> str:
     page = Page(profile.name, f"{number(profile.rows)} rows × {number(len(profile.columns))} columns{sampled}")
     page.add(section("Overview", _overview(profile), _listing(profile)))
     page.add(section("Findings", findings(profile.findings)))
+    known = [("", join([each.why, tag("div", inline_code(each.command))])) for each in profile.advice]
+    page.add(section("What it may be for", items(known)))
     shown = [_card(column, profile) for column in profile.columns[:_CARDS]]
     rest = len(profile.columns) - len(shown)
     more = paragraph(f"{number(rest)} further columns have no card; the overview lists them.", soft=True) if rest > 0 else ""

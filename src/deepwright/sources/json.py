@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deepwright.answers import is_squad
 from deepwright.errors import DataError
 from deepwright.families import Source
 from deepwright.files import find, holds, pick, read_bytes
@@ -28,8 +29,11 @@ class Json(Source):
 
     @classmethod
     def recognises(cls, path: str) -> bool:
-        """Return whether the path is named like JSON, or is a folder or an archive that holds some and no pictures."""
-        return "://" not in path and holds(path, _SUFFIXES)
+        """Return whether the path is named like JSON, or is a folder or an archive that holds some and no pictures.
+
+        Questions about passages, as SQuAD writes them, are for the source of these.
+        """
+        return "://" not in path and holds(path, _SUFFIXES) and not is_squad(path)
 
     def read(self) -> Table:
         """Read the file.

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from deepwright.answers import is_squad
 from deepwright.errors import DataError, Problem
 from deepwright.families import Source
 from deepwright.files import find, pick, read_bytes
@@ -37,9 +38,8 @@ class Squad(Source):
 
     @classmethod
     def recognises(cls, path: str) -> bool:
-        """Return False: what is in a JSON file must be declared, ``{type: squad, path: …}``."""
-        del path
-        return False
+        """Return whether the path is a JSON file that begins as SQuAD does, or a folder or an archive that holds one."""
+        return is_squad(path)
 
     def read(self) -> Table:
         """Read the file.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepwright.advising import advised
 from deepwright.errors import DataError, UsageError, nearest
 from deepwright.families import Source
 from deepwright.findings import Finding, Severity
@@ -19,7 +20,7 @@ def inspect(
     test: Source | Table | str | None = None,
     time: str | None = None,
 ) -> Profile:
-    """Read, tidy and profile a data set; nothing is changed or written.
+    """Read, tidy and profile a data set, and tell what it may be for; nothing is changed or written.
 
     Args:
         source: The data: a path, a source part or a table.
@@ -36,7 +37,9 @@ def inspect(
     check_targets(table, [] if target is None else [target])
     seen = profile(table, target=target, test=None if test is None else tidy(read_rows(test)))
     if time is None:
-        return seen
+        place = source if isinstance(source, str) else source.name if isinstance(source, Table) else source.path
+        types = {column.name: column.type for column in seen.columns}
+        return seen.model_copy(update={"advice": advised(table, types, place, target)})
     check_targets(table, [time])
     found = _of_time(table, time)
     return seen.model_copy(update={"findings": (*found, *seen.findings)})
