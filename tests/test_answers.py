@@ -17,7 +17,8 @@ import deepwright as dw
 from deepwright import words
 from deepwright.answers import best_spans, judged, placed, texts_of
 from deepwright.errors import DeepwrightError
-from deepwright.families import Head, Source, TargetFacts
+from deepwright.facts import TargetFacts
+from deepwright.families import Head, Source
 from deepwright.opening import read_rows
 from deepwright.preparation import open_tables, prepare
 from deepwright.progress import silent

@@ -15,7 +15,8 @@ from deepwright.bundle import Bundle
 from deepwright.encoders.airbench import Airbench
 from deepwright.encoders.cnn import CNN
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, ImageFacts, Optimizer
+from deepwright.facts import Facts, ImageFacts
+from deepwright.families import Optimizer
 from deepwright.features.image import Image
 from deepwright.recipe import Recipe
 from deepwright.steps.predict import predict

@@ -15,7 +15,7 @@ from deepwright import forecasting, forecasts
 from deepwright.batches import Rows
 from deepwright.blocks.windows import ForecastLayer, Path, Phases, Plain
 from deepwright.errors import DataError, RecipeError
-from deepwright.families import ForecastFacts
+from deepwright.facts import ForecastFacts
 from deepwright.progress import silent
 from deepwright.recipe import Data, Recipe, Split
 from deepwright.table import Table

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from deepwright.families import Logger, RunFacts
+from deepwright.facts import RunFacts
+from deepwright.families import Logger
 from deepwright.testing.loggers import *  # noqa: F403
 
 

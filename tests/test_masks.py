@@ -25,7 +25,8 @@ from deepwright.batches import Batch, PictureChange
 from deepwright.blocks.losses import dissimilarity
 from deepwright.cli.main import run
 from deepwright.errors import DataError, RecipeError
-from deepwright.families import Draw, Feature, ImageFacts, Loss, TargetFacts
+from deepwright.facts import ImageFacts, TargetFacts
+from deepwright.families import Draw, Feature, Loss
 from deepwright.kinds import infer_all, infer_target
 from deepwright.losses.cross_entropy import CrossEntropy
 from deepwright.metrics import evaluate

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepwright.errors import DataError, UsageError
-from deepwright.families import COUNTED, TargetFacts
+from deepwright.facts import COUNTED, TargetFacts
 from deepwright.metrics import (
     METRICS,
     OutputReport,

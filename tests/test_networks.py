@@ -28,7 +28,8 @@ from deepwright.encoders.ft_transformer import FTTransformer
 from deepwright.encoders.mlp import MLP
 from deepwright.encoders.tabm import TabM
 from deepwright.errors import RecipeError
-from deepwright.families import CategoryFacts, Encoder, Facts, Fusion, Head, Loss, NumberFacts, TargetFacts
+from deepwright.facts import CategoryFacts, Facts, NumberFacts, TargetFacts
+from deepwright.families import Encoder, Fusion, Head, Loss
 from deepwright.fusions.concat import Concat
 from deepwright.heads.multilabel import Multilabel
 from deepwright.heads.ordinal import Ordinal

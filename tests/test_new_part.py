@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from deepwright.families import Encoder, Facts
+from deepwright.facts import Facts
+from deepwright.families import Encoder
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -13,7 +13,8 @@ import deepwright as dw
 from deepwright import words
 from deepwright.blocks.rates import layers_of
 from deepwright.errors import DataError, DeepwrightError, RecipeError
-from deepwright.families import Encoder, Facts, TokensFacts
+from deepwright.facts import Facts, TokensFacts
+from deepwright.families import Encoder
 from deepwright.features.text import Text
 
 transformers = pytest.importorskip("transformers")

@@ -14,7 +14,8 @@ from deepwright.blocks.pipeline import Pipeline
 from deepwright.blocks.rates import Rates, layers_of
 from deepwright.blocks.tabular import FTTransformerEncoder
 from deepwright.errors import RecipeError
-from deepwright.families import CategoryFacts, NumberFacts, Optimizer
+from deepwright.facts import CategoryFacts, NumberFacts
+from deepwright.families import Optimizer
 from deepwright.recipe import Rate
 
 

@@ -21,7 +21,7 @@ from deepwright.blocks.factors import FactorizationMachineEncoder
 from deepwright.cli.main import run
 from deepwright.encoders.two_towers import TwoTowers
 from deepwright.errors import DataError, RecipeError, UsageError
-from deepwright.families import CategoryFacts, Facts, NumberFacts, TargetFacts
+from deepwright.facts import CategoryFacts, Facts, NumberFacts, TargetFacts
 from deepwright.metrics.top import top_figures
 from deepwright.negatives import NO, YES, drawn, with_output
 from deepwright.pairing import scores_of

@@ -9,7 +9,8 @@ from torch import nn
 from deepwright.blocks.image import ImageInput
 from deepwright.blocks.pipeline import Pipeline
 from deepwright.blocks.recompute import keep, recompute
-from deepwright.families import CategoryFacts, Encoder, Facts, ImageFacts, NumberFacts
+from deepwright.facts import CategoryFacts, Facts, ImageFacts, NumberFacts
+from deepwright.families import Encoder
 
 TABLE = Facts("tabular", tuple(NumberFacts(f"n{i}") for i in range(3)), (CategoryFacts("c", 5),))
 PHOTO = Facts("photo", image=ImageFacts(16, 16, 3, (120.0,) * 3, (60.0,) * 3))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepwright import textscores
-from deepwright.families import COUNTED, TargetFacts
+from deepwright.facts import COUNTED, TargetFacts
 from deepwright.findings import Finding
 from deepwright.metrics import METRICS, evaluate, score
 from deepwright.profiling import ColumnProfile, Numbers, Profile, TopValue

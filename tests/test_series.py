@@ -16,7 +16,8 @@ from deepwright.casting import cast
 from deepwright.datapath import DataPath, trimmed
 from deepwright.defaults import resolve_split
 from deepwright.errors import CODES, DataError, RecipeError
-from deepwright.families import Encoder, Facts, ImageFacts, Source
+from deepwright.facts import Facts, ImageFacts
+from deepwright.families import Encoder, Source
 from deepwright.features.series import Series
 from deepwright.frames import of_columns
 from deepwright.kinds import infer

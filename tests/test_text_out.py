@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepwright import metrics, textscores, words
-from deepwright.families import TargetFacts
+from deepwright.facts import TargetFacts
 from deepwright.features.text import Text
 
 WORDS = [

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import deepwright as dw
 from deepwright import trees, vectors, words
 from deepwright.errors import DataError, DeepwrightError, RecipeError
-from deepwright.families import Encoder, Facts, SoundFacts, WindowFacts
+from deepwright.facts import Facts, SoundFacts, WindowFacts
+from deepwright.families import Encoder
 from deepwright.features.text import Text
 from deepwright.testing import encoders, features
 from deepwright.testing.networks import arrays_of, facts_of

@@ -17,7 +17,8 @@ from deepwright.batches import Rows, Sampler
 from deepwright.datapath import lengths, rows_at_once, trimmed
 from deepwright.engine.export import edge_rows
 from deepwright.errors import RecipeError
-from deepwright.families import Encoder, Facts, ImageFacts, TokensFacts
+from deepwright.facts import Facts, ImageFacts, TokensFacts
+from deepwright.families import Encoder
 from deepwright.features.text import Text
 from deepwright.testing.networks import arrays_of, expect_equal, facts_of
 

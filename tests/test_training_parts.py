@@ -19,7 +19,8 @@ from deepwright.augmentations.erase import Erase
 from deepwright.augmentations.flip import Flip
 from deepwright.augmentations.noise import Noise
 from deepwright.blocks.optimization import advance, orthogonalize, split_matrices
-from deepwright.families import Draw, ImageFacts
+from deepwright.facts import ImageFacts
+from deepwright.families import Draw
 from deepwright.optimizers.adam import Adam
 from deepwright.optimizers.adamw import AdamW
 from deepwright.optimizers.muon import Muon

@@ -28,7 +28,8 @@ from deepwright.bundle import Bundle
 from deepwright.encoders.pretrained import Pretrained
 from deepwright.engine import assembly
 from deepwright.errors import DataError, DeepwrightError, MissingExtra, RecipeError, UsageError
-from deepwright.families import Encoder, Facts, ImageFacts
+from deepwright.facts import Facts, ImageFacts
+from deepwright.families import Encoder
 from deepwright.recipe import Recipe
 from deepwright.testing.networks import arrays_of, facts_of
 

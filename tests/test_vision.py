@@ -18,7 +18,8 @@ from deepwright.encoders.cnn import CNN
 from deepwright.encoders.resnet import ResNet
 from deepwright.encoders.sequential import Sequential
 from deepwright.errors import RecipeError
-from deepwright.families import CategoryFacts, Encoder, Facts, ImageFacts, Layer, NumberFacts
+from deepwright.facts import CategoryFacts, Facts, ImageFacts, NumberFacts
+from deepwright.families import Encoder, Layer
 from deepwright.testing.layers import *  # noqa: F403
 
 TUTORIAL = {

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from deepwright.blocks.targets import known
 from deepwright.datapath import lengths, trimmed
-from deepwright.families import SEQUENCES, Draw
+from deepwright.facts import SEQUENCES
+from deepwright.families import Draw
 from deepwright.windows import rows_below
 
 AugmentPictures = Callable[[Tensor, Draw], Tensor]

@@ -27,7 +27,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deepwright.errors import BundleError, Problem, UsageError, nearest
-from deepwright.families import Dtype, Feature, State
+from deepwright.facts import Dtype
+from deepwright.families import Feature, State
 from deepwright.recipe import Recipe
 
 FORMAT = 1

@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 
 from deepwright.errors import DataError, Problem
-from deepwright.families import Dtype
+from deepwright.facts import Dtype
 from deepwright.frames import Note
 from deepwright.spans import ANSWERS, as_answers, as_spans, is_spans
 

@@ -20,7 +20,8 @@ from deepwright.decoding import likelihoods
 from deepwright.derive import derive, needed_columns
 from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
-from deepwright.families import COUNTED, SEQUENCES, Dtype, Facts, Feature, State, Step, TargetFacts, Writer
+from deepwright.facts import COUNTED, SEQUENCES, Dtype, Facts, TargetFacts
+from deepwright.families import Feature, State, Step, Writer
 from deepwright.media import DTYPES
 from deepwright.pictures import own_sizes
 from deepwright.pixels import DTYPES as PICTURES

@@ -13,7 +13,8 @@ import polars as pl
 
 from deepwright.casting import tag_sign
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
-from deepwright.families import PIXELS, Augmentation, Encoder, Feature, Fusion, Head, Loss, Optimizer, Schedule, TargetKind
+from deepwright.facts import PIXELS, TargetKind
+from deepwright.families import Augmentation, Encoder, Feature, Fusion, Head, Loss, Optimizer, Schedule
 from deepwright.kinds import Kind, infer, infer_target
 from deepwright.recipe import Rate, Recipe, Training
 from deepwright.spans import as_spans, is_spans

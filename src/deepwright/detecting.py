@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepwright import forecasts
 from deepwright.datapath import Arrays, DataPath
-from deepwright.families import ForecastFacts
+from deepwright.facts import ForecastFacts
 from deepwright.origins import Reach
 from deepwright.parts import Spec
 from deepwright.runtime import Backend, run_rows

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator
 
 from deepwright.errors import DataError
-from deepwright.families import NumberFacts, State
+from deepwright.facts import NumberFacts
+from deepwright.families import State
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepwright.families import ForecastFacts
+from deepwright.facts import ForecastFacts
 
 Floats = NDArray[np.float64]
 

@@ -36,7 +36,8 @@ from deepwright.blocks.views import Views, ViewsName
 from deepwright.blocks.windows import Path
 from deepwright.datapath import TABULAR, DataPath
 from deepwright.errors import Problem, RecipeError
-from deepwright.families import Encoder, Examples, Facts, Feature, TargetFacts, Writer
+from deepwright.facts import Examples, Facts, TargetFacts
+from deepwright.families import Encoder, Feature, Writer
 from deepwright.recipe import Recipe
 
 VECTOR = "vector"

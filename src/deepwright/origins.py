@@ -14,7 +14,7 @@ from deepwright import metrics
 from deepwright.datapath import Arrays, DataPath, tidied
 from deepwright.derive import made_of, needed_columns
 from deepwright.errors import DataError, Problem
-from deepwright.families import ForecastFacts
+from deepwright.facts import ForecastFacts
 from deepwright.features.ahead import Ahead
 from deepwright.features.forecast import Forecast, ForecastState
 from deepwright.features.window import Window

@@ -21,7 +21,8 @@ from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
 from deepwright.defaults import resolve_columns, resolve_network, resolve_split, target_feature
 from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
-from deepwright.families import PIXELS, Feature, TargetFacts
+from deepwright.facts import PIXELS, TargetFacts
+from deepwright.families import Feature
 from deepwright.findings import unseen_labels
 from deepwright.negatives import drawn, with_output
 from deepwright.origins import foretells

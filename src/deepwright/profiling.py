@@ -14,7 +14,7 @@ import polars as pl
 from deepwright import findings as look
 from deepwright.advising import Advice
 from deepwright.errors import DataError, nearest
-from deepwright.families import Dtype
+from deepwright.facts import Dtype
 from deepwright.findings import Finding, percent, unseen_labels
 from deepwright.kinds import Kind, infer_all, infer_target
 from deepwright.parts import Spec

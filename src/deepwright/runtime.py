@@ -16,7 +16,8 @@ from deepwright.bundle import Bundle
 from deepwright.datapath import Arrays, DataPath, joined, lengths, pictured, rows_at_once, tidied, trimmed
 from deepwright.derive import needed_columns
 from deepwright.errors import BundleError, DataError, UsageError, nearest
-from deepwright.families import COUNTED, EMBEDDING, Step, Writer
+from deepwright.facts import COUNTED, EMBEDDING
+from deepwright.families import Step, Writer
 from deepwright.media import DTYPES
 from deepwright.origins import Reach, foretells, latest, step_of, windowed
 from deepwright.progress import Event, Listener, silent

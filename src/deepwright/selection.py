@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.errors import DataError
-from deepwright.families import TargetKind
+from deepwright.facts import TargetKind
 from deepwright.frames import as_text
 from deepwright.parts import Spec
 from deepwright.recipe import Select

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from deepwright.families import Augmentation, Draw, ImageFacts
+from deepwright.facts import ImageFacts
+from deepwright.families import Augmentation, Draw
 
 if TYPE_CHECKING:
     import torch

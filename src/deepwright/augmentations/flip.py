@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepwright.families import Augmentation, Draw, ImageFacts
+from deepwright.facts import ImageFacts
+from deepwright.families import Augmentation, Draw
 
 if TYPE_CHECKING:
     import torch

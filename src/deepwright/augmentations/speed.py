@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from deepwright.families import Augmentation, SoundFacts, Wire
+from deepwright.facts import SoundFacts, Wire
+from deepwright.families import Augmentation
 
 if TYPE_CHECKING:
     from deepwright.blocks.acoustics import Change

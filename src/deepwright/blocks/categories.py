@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from deepwright.blocks.initialization import neutral_rows_, uniform_
-from deepwright.families import CategoryFacts
+from deepwright.facts import CategoryFacts
 
 UNSEEN = 1
 """The id of values that training did not see, or saw rarely."""

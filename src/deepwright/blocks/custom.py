@@ -21,7 +21,7 @@ from deepwright.blocks.pooling import GlobalPool
 from deepwright.blocks.sequences import sequence_input
 from deepwright.blocks.tabular import TableVector
 from deepwright.errors import RecipeError, UsageError, nearest
-from deepwright.families import Facts
+from deepwright.facts import Facts
 
 EXAMPLE = "example"
 """A tiny module that is always there, of which the checks of all encoders are made."""

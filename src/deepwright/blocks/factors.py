@@ -19,7 +19,7 @@ from deepwright.blocks.dense import dense_stack
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.numbers import NumberViews
 from deepwright.blocks.tabular import TableVector
-from deepwright.families import CategoryFacts, NumberFacts
+from deepwright.facts import CategoryFacts, NumberFacts
 
 START = 0.1
 """The standard deviation of factors at the start: products begin small, so that the biases are learnt first."""

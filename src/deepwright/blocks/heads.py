@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from deepwright.blocks.contract import HeadModule, RowLoss
 from deepwright.blocks.crf import LinearChain
 from deepwright.errors import Problem, RecipeError
-from deepwright.families import ForecastFacts, Head, Loss, TargetFacts
+from deepwright.facts import ForecastFacts, TargetFacts
+from deepwright.families import Head, Loss
 from deepwright.tagging import allowed
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepwright.blocks.contract import RowLoss
-from deepwright.families import TargetKind
+from deepwright.facts import TargetKind
 from deepwright.likeness import C1, C2, gaussian
 
 

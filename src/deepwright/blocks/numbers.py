@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from deepwright.blocks.activations import ActivationName, activation
 from deepwright.blocks.initialization import uniform_
-from deepwright.families import NumberFacts
+from deepwright.facts import NumberFacts
 
 RANK_REACH = math.sqrt(3.0)
 """Ranks are scaled to ±√3, the uniform distribution of mean 0 and variance 1."""

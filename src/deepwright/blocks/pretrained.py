@@ -15,7 +15,7 @@ from deepwright.blocks.image import ImageInput
 from deepwright.blocks.pipeline import Pipeline
 from deepwright.blocks.pooling import GlobalPool, PoolName
 from deepwright.errors import RecipeError, need
-from deepwright.families import ImageFacts
+from deepwright.facts import ImageFacts
 
 Order = Literal["rgb", "bgr", "grey"]
 """The channels that a network wants, in this order."""

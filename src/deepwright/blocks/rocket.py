@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from deepwright.blocks.contract import EncoderModule
 from deepwright.blocks.sequences import SequenceInput
-from deepwright.families import SeriesFacts
+from deepwright.facts import SeriesFacts
 
 SIZE, HIGH = 9, 3
 """Places of a kernel, of which three weigh 2 and the others -1: 84 kernels, whose weights sum to zero."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepwright.decoding import Sampling, beam_search, sampled
-from deepwright.families import Loss, Step, TargetFacts, TargetKind, Writer
+from deepwright.facts import TargetFacts, TargetKind
+from deepwright.families import Loss, Step, Writer
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import HeadModule

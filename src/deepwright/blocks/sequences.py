@@ -18,7 +18,7 @@ from deepwright.blocks.contract import SequenceEncoderModule
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.spectrogram import LogMel
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, SeriesFacts, SoundFacts, TokensFacts, WindowFacts
+from deepwright.facts import Facts, SeriesFacts, SoundFacts, TokensFacts, WindowFacts
 
 if TYPE_CHECKING:
     from deepwright.blocks.sequencing import PoolName

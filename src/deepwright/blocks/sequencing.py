@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from deepwright.errors import RecipeError
-from deepwright.families import Encoder, Examples, Facts, Shape, Wire
+from deepwright.facts import Examples, Facts, Shape, Wire
+from deepwright.families import Encoder
 from deepwright.vectors import dimension_of, read_vectors
 from deepwright.words import SPECIAL
 

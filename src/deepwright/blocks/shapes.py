@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field
 
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, ImageFacts
+from deepwright.facts import Facts, ImageFacts
 
 T = TypeVar("T")
 

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from deepwright.blocks.sequencing import PoolName
 from deepwright.blocks.shapes import expect
-from deepwright.families import Encoder, Facts, Shape, Wire
+from deepwright.facts import Facts, Shape, Wire
+from deepwright.families import Encoder
 
 if TYPE_CHECKING:
     from deepwright.blocks.soundmaps import SoundMaps

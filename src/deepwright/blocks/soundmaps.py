@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from deepwright.blocks.norms import MapBatchNorm
 from deepwright.blocks.sequences import SequenceInput, SoundInput
-from deepwright.families import SoundFacts
+from deepwright.facts import SoundFacts
 
 
 class MaskedBatchNorm(nn.Module):

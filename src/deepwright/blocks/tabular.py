@@ -19,7 +19,7 @@ from deepwright.blocks.initialization import uniform_
 from deepwright.blocks.members import BatchEnsembleLinear, MemberScale
 from deepwright.blocks.normalization import NormalizationName
 from deepwright.blocks.numbers import NumberViews, PeriodicEmbeddings, PiecewiseLinearEmbeddings
-from deepwright.families import CategoryFacts, NumberFacts
+from deepwright.facts import CategoryFacts, NumberFacts
 
 NumberEmbedding = Literal["none", "linear", "piecewise", "periodic"]
 

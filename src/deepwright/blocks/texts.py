@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepwright.blocks.contract import EncoderModule
-from deepwright.families import TokensFacts
+from deepwright.facts import TokensFacts
 
 
 class BagEncoder(EncoderModule):

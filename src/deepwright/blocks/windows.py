@@ -17,7 +17,7 @@ from deepwright.blocks.contract import EncoderModule
 from deepwright.blocks.dropout import Dropout
 from deepwright.blocks.sequencing import PositionName
 from deepwright.blocks.transformer import TransformerBody
-from deepwright.families import Normalization
+from deepwright.facts import Normalization
 
 _EPS = 1e-5
 
@@ -27,7 +27,7 @@ class Path(EncoderModule):
 
     Args:
         encoder: From a normalised window (B, L, 1), or (B, L, C) with ``mix``, to a vector.
-        normalize: What is taken from each column before; see :data:`deepwright.families.Normalization`.
+        normalize: What is taken from each column before; see :data:`deepwright.facts.Normalization`.
         order: The window's column of each column that is foretold; -1 if the window does not have it.
         mix: Whether the encoder sees all columns together.
     """

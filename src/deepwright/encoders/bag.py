@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field
 
-from deepwright.families import Encoder, Examples, Facts, Wire
+from deepwright.facts import Examples, Facts, Wire
+from deepwright.families import Encoder
 from deepwright.words import class_ratios
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from deepwright.bundle import HeldEncoder
 from deepwright.errors import DataError, RecipeError
-from deepwright.families import Dtype, Encoder, Examples, Facts, Feature, Shape, State, Wire
+from deepwright.facts import Dtype, Examples, Facts, Shape, Wire
+from deepwright.families import Encoder, Feature, State
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -9,7 +9,8 @@ from pydantic import Field
 from deepwright.blocks.activations import ActivationName
 from deepwright.blocks.normalization import MapNormalizationName
 from deepwright.blocks.shapes import expect_image
-from deepwright.families import Encoder, Facts, Wire
+from deepwright.facts import Facts, Wire
+from deepwright.families import Encoder
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

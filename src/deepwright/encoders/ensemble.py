@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import Field
 
 from deepwright.errors import RecipeError
-from deepwright.families import Encoder, Examples, Facts, Feature, Shape, State, Wire
+from deepwright.facts import Examples, Facts, Shape, Wire
+from deepwright.families import Encoder, Feature, State
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

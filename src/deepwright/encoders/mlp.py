@@ -8,7 +8,8 @@ from pydantic import Field, PositiveInt
 
 from deepwright.blocks.activations import ActivationName
 from deepwright.blocks.normalization import NormalizationName
-from deepwright.families import Encoder, Facts, Wire
+from deepwright.facts import Facts, Wire
+from deepwright.families import Encoder
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -13,7 +13,8 @@ from deepwright.blocks.adapting import LowRank, regular
 from deepwright.blocks.shapes import expect_image
 from deepwright.bundle import HeldEncoder
 from deepwright.errors import DataError, RecipeError, nearest
-from deepwright.families import Encoder, Examples, Facts, ImageFacts, Wire
+from deepwright.facts import Examples, Facts, ImageFacts, Wire
+from deepwright.families import Encoder
 from deepwright.mappings import read_mapping
 from deepwright.parts import Spec
 

@@ -12,7 +12,8 @@ from pydantic import Field
 from deepwright.blocks.adapting import LowRank
 from deepwright.blocks.shapes import expect
 from deepwright.errors import DataError, RecipeError, nearest
-from deepwright.families import Encoder, Examples, Facts, Shape, Wire
+from deepwright.facts import Examples, Facts, Shape, Wire
+from deepwright.families import Encoder
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from deepwright.blocks.shapes import Shape
 from deepwright.errors import RecipeError
-from deepwright.families import Encoder, Facts, Layer, Wire
+from deepwright.facts import Facts, Wire
+from deepwright.families import Encoder, Layer
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from deepwright.blocks.shapes import expect
-from deepwright.families import Encoder, Facts, Normalization, Wire
+from deepwright.facts import Facts, Normalization, Wire
+from deepwright.families import Encoder
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from deepwright.families import Encoder, Facts, Wire
+from deepwright.facts import Facts, Wire
+from deepwright.families import Encoder
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field
 
 from deepwright.blocks.sequencing import PoolName, SequenceEncoder
-from deepwright.families import Facts
+from deepwright.facts import Facts
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from pydantic import Field
 
 from deepwright.blocks.sequencing import EmbeddingEncoder
-from deepwright.families import Facts, Wire
+from deepwright.facts import Facts, Wire
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from deepwright.blocks.sequencing import PoolName, PositionName, SequenceEncoder
 from deepwright.errors import RecipeError
-from deepwright.families import Facts
+from deepwright.facts import Facts
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from deepwright.blocks.sequencing import EmbeddingEncoder
 from deepwright.errors import RecipeError
-from deepwright.families import Facts, Wire
+from deepwright.facts import Facts, Wire
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

@@ -10,7 +10,8 @@ from deepwright.blocks.activations import ActivationName
 from deepwright.blocks.normalization import MapNormalizationName
 from deepwright.blocks.shapes import expect_image
 from deepwright.errors import RecipeError
-from deepwright.families import Encoder, Facts, Shape, Wire
+from deepwright.facts import Facts, Shape, Wire
+from deepwright.families import Encoder
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import EncoderModule

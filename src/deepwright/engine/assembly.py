@@ -22,7 +22,8 @@ from deepwright.engine.feed import Feed
 from deepwright.engine.loop import Score, Settings, Task
 from deepwright.engine.parallel import ALONE, World
 from deepwright.errors import RecipeError
-from deepwright.families import Draw, Examples, Schedule
+from deepwright.facts import Examples
+from deepwright.families import Draw, Schedule
 from deepwright.machine import available_memory
 from deepwright.model import VECTOR, Model, build_model, start_model
 from deepwright.recipe import Recipe

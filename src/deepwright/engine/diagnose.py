@@ -17,7 +17,7 @@ from deepwright.batches import Batch
 from deepwright.blocks.contract import HeadModule
 from deepwright.engine.loop import autocast
 from deepwright.errors import Problem
-from deepwright.families import Facts
+from deepwright.facts import Facts
 from deepwright.model import Model
 
 EXTREME = 1e3

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from deepwright.datapath import Arrays, lengths, trimmed
 from deepwright.engine.torch_backend import TorchStep
 from deepwright.errors import ExportError, need
-from deepwright.families import EMBEDDING, SEQUENCES, Facts, Step
+from deepwright.facts import EMBEDDING, SEQUENCES, Facts
+from deepwright.families import Step
 from deepwright.model import Model
 from deepwright.runtime import OnnxBackend, step_path
 from deepwright.trees import balanced_rows

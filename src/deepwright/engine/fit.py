@@ -27,7 +27,7 @@ from deepwright.engine.parallel import ALONE, World
 from deepwright.engine.profiling import profiled
 from deepwright.engine.sharded import Whole, distribute, fit_optimizer
 from deepwright.errors import Problem
-from deepwright.families import RunFacts
+from deepwright.facts import RunFacts
 from deepwright.model import Model, build_model
 from deepwright.parts import Part
 from deepwright.progress import Event, Listener

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from deepwright.answers import judged, placed, texts_of
 from deepwright.encoding import no_values
-from deepwright.families import Dtype, Feature, State, TargetFacts
+from deepwright.facts import Dtype, TargetFacts
+from deepwright.families import Feature, State
 from deepwright.spans import Places
 
 

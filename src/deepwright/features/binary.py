@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from deepwright.encoding import Label, Labels, decode_classes, label_counts
 from deepwright.errors import DataError
-from deepwright.families import CategoryFacts, Facts, Feature, State, TargetFacts
+from deepwright.facts import CategoryFacts, Facts, TargetFacts
+from deepwright.families import Feature, State
 
 _POSITIVE = {"1", "1.0", "yes", "y", "true", "t", "on", "positive", "pos", "present", "success", "win", "churn", "churned"} | {
     *("spam", "fraud", "default", "malignant", "sick", "died", "survived", "fail", "failure", "abnormal", "anomaly", "attack")

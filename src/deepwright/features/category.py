@@ -13,7 +13,8 @@ from pydantic import Field
 
 from deepwright.encoding import Labels, decode_classes, label_counts
 from deepwright.errors import DataError
-from deepwright.families import CategoryFacts, Facts, Feature, State, TargetFacts
+from deepwright.facts import CategoryFacts, Facts, TargetFacts
+from deepwright.families import Feature, State
 
 _BUCKETS = 1024
 _FIRST = 2

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepwright.encoding import Floats, Scaling, no_values
-from deepwright.families import Dtype, Facts, Feature, NumberFacts, State
+from deepwright.facts import Dtype, Facts, NumberFacts
+from deepwright.families import Feature, State
 
 Cycle = Literal["month", "day", "weekday", "hour"]
 Times = NDArray[np.datetime64]

@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from deepwright import forecasts
 from deepwright.encoding import columns_scaled, learnt_scales, side_by_side
-from deepwright.families import Dtype, Feature, ForecastFacts, State, TargetFacts
+from deepwright.facts import Dtype, ForecastFacts, TargetFacts
+from deepwright.families import Feature, State
 
 
 class ForecastState(State):

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from deepwright import likeness, pictures, pixels
 from deepwright.encoding import no_values
-from deepwright.families import Augmentation, Dtype, Facts, Feature, ImageFacts, State, TargetFacts
+from deepwright.facts import Dtype, Facts, ImageFacts, TargetFacts
+from deepwright.families import Augmentation, Feature, State
 
 Pixels = NDArray[np.uint8]
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from deepwright.encoding import Labels as Known
 from deepwright.encoding import label_counts, no_values
-from deepwright.families import Dtype, Feature, State, TargetFacts
+from deepwright.facts import Dtype, TargetFacts
+from deepwright.families import Feature, State
 from deepwright.spans import Places
 from deepwright.table import Note
 from deepwright.tagging import as_iob2, counts, is_iob2, labelled, marked, scheme

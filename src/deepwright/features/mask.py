@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 from deepwright import masks, pictures, pixels
 from deepwright.encoding import no_values
 from deepwright.errors import DataError
-from deepwright.families import Dtype, Feature, State, TargetFacts
+from deepwright.facts import Dtype, TargetFacts
+from deepwright.families import Feature, State
 
 
 def _is_value(value: int | str) -> int | str:

@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from deepwright.encoding import no_values
-from deepwright.families import Dtype, Feature, State, TargetFacts
+from deepwright.facts import Dtype, TargetFacts
+from deepwright.families import Feature, State
 from deepwright.retrieval import place_counts
 
 _MOST = 2_000_000

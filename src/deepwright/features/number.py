@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepwright.encoding import HUGE, Floats, Scaling, floats, no_values, spread
-from deepwright.families import Dtype, Facts, Feature, State, TargetFacts
+from deepwright.facts import Dtype, Facts, TargetFacts
+from deepwright.families import Feature, State
 
 _TARGET_LIMIT = 1e15
 """The largest magnitude of a scaled target: its square still fits float32, and sums of squares do."""

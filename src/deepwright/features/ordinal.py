@@ -13,7 +13,8 @@ from pydantic import Field, field_validator
 
 from deepwright.encoding import Label, Labels, Scaling, decode_classes, label_counts, natural_order
 from deepwright.errors import DataError, Problem, nearest
-from deepwright.families import Facts, Feature, State, TargetFacts
+from deepwright.facts import Facts, TargetFacts
+from deepwright.families import Feature, State
 
 _SCALES: tuple[tuple[str, ...], ...] = (
     ("very poor", "poor", "fair", "good", "very good", "premium", "ideal"),

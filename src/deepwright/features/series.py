@@ -12,7 +12,8 @@ from pydantic import Field
 
 from deepwright.encoding import LIMIT, Floats, no_values, spread
 from deepwright.errors import DataError
-from deepwright.families import Augmentation, Dtype, Facts, Feature, SeriesFacts, State
+from deepwright.facts import Dtype, Facts, SeriesFacts
+from deepwright.families import Augmentation, Feature, State
 
 _MOST = 10_000
 """The most places of a series unless the recipe says otherwise."""

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from deepwright import sounds
 from deepwright.encoding import no_values
-from deepwright.families import Augmentation, Dtype, Facts, Feature, SoundFacts, State
+from deepwright.facts import Dtype, Facts, SoundFacts
+from deepwright.families import Augmentation, Feature, State
 
 _RATE = 16_000
 """The most samples a second unless the recipe says otherwise: speech needs no more."""

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from deepwright.casting import split_tags
 from deepwright.encoding import Labels, label_counts, no_values, probability_columns
-from deepwright.families import Dtype, Facts, Feature, NumberFacts, State, TargetFacts
+from deepwright.facts import Dtype, Facts, NumberFacts, TargetFacts
+from deepwright.families import Feature, State
 
 
 class TagsState(Labels):

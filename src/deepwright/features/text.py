@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 from deepwright import textscores, words
 from deepwright.encoding import no_values
 from deepwright.errors import RecipeError
-from deepwright.families import Dtype, Facts, Feature, State, TargetFacts, TokensFacts
+from deepwright.facts import Dtype, Facts, TargetFacts, TokensFacts
+from deepwright.families import Feature, State
 from deepwright.spans import Places
 from deepwright.trees import HIGHEST, Tree, balanced_rows, levels, merged, read_trees
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepwright.encoding import columns_scaled, learnt_scales, side_by_side
-from deepwright.families import Dtype, Facts, Feature, Normalization, State, WindowFacts
+from deepwright.facts import Dtype, Facts, Normalization, WindowFacts
+from deepwright.families import Feature, State
 
 
 class WindowState(State):

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from deepwright.blocks.sequencing import PoolName
 from deepwright.errors import RecipeError
-from deepwright.families import Fusion, Shape
+from deepwright.facts import Shape
+from deepwright.families import Fusion
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import FusionModule

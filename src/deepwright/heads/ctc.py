@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepwright.ctc import greedy, prefix_beam
-from deepwright.families import Head, Loss, Shape, TargetFacts, TargetKind
+from deepwright.facts import Shape, TargetFacts, TargetKind
+from deepwright.families import Head, Loss
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import HeadModule

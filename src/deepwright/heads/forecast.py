@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from deepwright.errors import RecipeError
-from deepwright.families import Head, Loss, Shape, TargetFacts, TargetKind
+from deepwright.facts import Shape, TargetFacts, TargetKind
+from deepwright.families import Head, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field
 
 from deepwright.blocks.searching import SearchingWriter
-from deepwright.families import TargetFacts
+from deepwright.facts import TargetFacts
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from deepwright.families import Head, Loss, Shape, TargetFacts, TargetKind
+from deepwright.facts import Shape, TargetFacts, TargetKind
+from deepwright.families import Head, Loss
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import HeadModule

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from deepwright.answers import best_spans
 from deepwright.errors import RecipeError
-from deepwright.families import Head, Loss, Shape, TargetFacts, TargetKind
+from deepwright.facts import Shape, TargetFacts, TargetKind
+from deepwright.families import Head, Loss
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import HeadModule, ReaderModule

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from deepwright.families import Head, Loss, TargetFacts, TargetKind
+from deepwright.facts import TargetFacts, TargetKind
+from deepwright.families import Head, Loss
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import HeadModule

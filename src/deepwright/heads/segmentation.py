@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from deepwright.families import Head, Loss, Shape, TargetFacts, TargetKind
+from deepwright.facts import Shape, TargetFacts, TargetKind
+from deepwright.families import Head, Loss
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import HeadModule

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from deepwright.blocks.searching import SearchingWriter
 from deepwright.errors import RecipeError
-from deepwright.families import TargetFacts
+from deepwright.facts import TargetFacts
 
 if TYPE_CHECKING:
     from torch import nn

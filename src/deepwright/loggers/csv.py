@@ -10,7 +10,8 @@ from pathlib import Path
 
 from deepwright.blocks.logs import LogWriter
 from deepwright.bundle import write_atomically
-from deepwright.families import Logger, RunFacts
+from deepwright.facts import RunFacts
+from deepwright.families import Logger
 
 NAME = "log.csv"
 

@@ -15,7 +15,8 @@ from typing import Any
 from deepwright.blocks.logs import LogWriter
 from deepwright.bundle import write_atomically
 from deepwright.errors import need
-from deepwright.families import Logger, RunFacts
+from deepwright.facts import RunFacts
+from deepwright.families import Logger
 
 MARK = "mlflow.json"
 """Names the run that a resumed training goes on with."""

@@ -11,7 +11,8 @@ import yaml
 
 from deepwright.blocks.logs import LogWriter
 from deepwright.errors import need
-from deepwright.families import Logger, RunFacts
+from deepwright.facts import RunFacts
+from deepwright.families import Logger
 
 ENDING = ".deepwright"
 """What our event files end in, so that a new run removes no others."""

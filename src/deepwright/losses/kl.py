@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from deepwright.families import Loss, TargetFacts, TargetKind
+from deepwright.facts import TargetFacts, TargetKind
+from deepwright.families import Loss
 
 if TYPE_CHECKING:
     from deepwright.blocks.contract import RowLoss

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepwright import forecasts
-from deepwright.families import ForecastFacts
+from deepwright.facts import ForecastFacts
 from deepwright.metrics.rows import BINS, Floats, Ints, Rows
 from deepwright.parts import Spec
 from deepwright.textscores import columns

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepwright import forecasts, masks, tagging
 from deepwright.errors import DataError
-from deepwright.families import COUNTED, ForecastFacts, TargetFacts, TargetKind
+from deepwright.facts import COUNTED, ForecastFacts, TargetFacts, TargetKind
 from deepwright.metrics import figures, quality
 from deepwright.metrics.formulas import Sample
 from deepwright.metrics.rows import Floats, Rows, prepare

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwright.errors import DataError
-from deepwright.families import COUNTED, TargetKind
+from deepwright.facts import COUNTED, TargetKind
 from deepwright.metrics.ranking import Ranking
 
 Floats = NDArray[np.float64]

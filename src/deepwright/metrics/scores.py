@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwright.errors import UsageError, nearest
-from deepwright.families import TargetKind
+from deepwright.facts import TargetKind
 from deepwright.metrics import formulas
 from deepwright.metrics.formulas import Sample
 from deepwright.metrics.rows import Floats, prepare

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from deepwright import sounds
-from deepwright.families import PIXELS
+from deepwright.facts import PIXELS
 from deepwright.media import is_sound
 from deepwright.metrics import METRICS, Measure, OutputReport
 from deepwright.metrics.figures import ClassRow

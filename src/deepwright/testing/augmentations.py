@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepwright.families import Augmentation, Draw, ImageFacts, SeriesFacts, SoundFacts
+from deepwright.facts import ImageFacts, SeriesFacts, SoundFacts
+from deepwright.families import Augmentation, Draw
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from deepwright.blocks.contract import EncoderModule, MapEncoderModule
 from deepwright.datapath import trimmed
 from deepwright.errors import RecipeError
-from deepwright.families import SEQUENCES, Encoder, Facts
+from deepwright.facts import SEQUENCES, Facts
+from deepwright.families import Encoder
 from deepwright.testing.networks import (
     arrays_of,
     check_gradients,

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from deepwright.errors import DataError
-from deepwright.families import COUNTED, PIXELS, Facts, Feature, ForecastFacts, TargetFacts
+from deepwright.facts import COUNTED, PIXELS, Facts, ForecastFacts, TargetFacts
+from deepwright.families import Feature
 
 DTYPES: dict[str, Any] = {
     "number": pl.Float64,

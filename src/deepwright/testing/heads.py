@@ -15,7 +15,8 @@ from deepwright.blocks.contract import HeadModule, WriterModule
 from deepwright.blocks.writing import shifted
 from deepwright.decoding import likelihoods
 from deepwright.errors import RecipeError
-from deepwright.families import Head, Loss, Step, TargetFacts, TargetKind, Writer
+from deepwright.facts import TargetFacts, TargetKind
+from deepwright.families import Head, Loss, Step, Writer
 from deepwright.testing.losses import perfect, target_facts, targets
 from deepwright.testing.networks import check_onnx, expect_equal
 

@@ -8,7 +8,8 @@ import pytest
 
 from deepwright.blocks.logs import LogWriter
 from deepwright.errors import MissingExtra
-from deepwright.families import Logger, RunFacts
+from deepwright.facts import RunFacts
+from deepwright.families import Logger
 
 __all__ = [
     "test_logger_goes_on_where_it_was",

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from deepwright.blocks.contract import RowLoss
-from deepwright.families import ForecastFacts, Loss, TargetFacts, TargetKind, TokensFacts
+from deepwright.facts import ForecastFacts, TargetFacts, TargetKind, TokensFacts
+from deepwright.families import Loss
 from deepwright.testing.networks import expect_equal
 
 SURE = 12.0

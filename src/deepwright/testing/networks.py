@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from deepwright.engine.translations import TRANSLATIONS
-from deepwright.families import (
+from deepwright.facts import (
     SEQUENCES,
     CategoryFacts,
     Facts,
