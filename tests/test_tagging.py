@@ -167,6 +167,13 @@ def test_labels_are_told_by_the_lists_of_tokens_beside_them(tmp_path):
     assert model.recipe.inputs["tokens"].letters
 
 
+def test_a_few_rows_with_too_few_labels_are_refused_and_make_no_set_of_them(tmp_path):
+    frame = sentences()
+    short = pl.DataFrame({"tokens": [["a", "b", "c"]], "tags": [["O", "O"]]})
+    with pytest.raises(DeepwrightError, match=r"E226.*another number of labels than of tokens"):
+        dw.train(pl.concat([frame, short]), target="tags", out=tmp_path / "model", settings=["training.epochs=1"])
+
+
 def test_a_frozen_encoder_still_has_its_states(tmp_path):
     recipe = declared()
     recipe["training"] |= {"epochs": 1, "rates": {"tokens": {"frozen": "always"}}}

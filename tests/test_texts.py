@@ -328,6 +328,7 @@ def test_two_texts_share_vocabulary_and_encoder(tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
+        ({"first": "text", "second": {"type": "text", "same_as": "first", "encoder": "lstm"}}, "another one is declared"),
         ({"first": "text", "second": {"type": "text", "same_as": "frist"}}, "there is no input 'frist', did you mean 'first'"),
         ({"first": "category", "second": {"type": "text", "same_as": "first"}}, "of the same type"),
         ({"first": {"type": "text", "same_as": "second"}, "second": {"type": "text", "same_as": "first"}}, "options of its own"),

@@ -62,7 +62,7 @@ class Bundle:
                 "E301",
                 "not a bundle",
                 where=str(root),
-                got="no manifest.json",
+                got="no manifest.json" if root.exists() else "no such file or folder",
                 expected="a directory that `deepwright train` wrote",
             ) from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -54,7 +54,7 @@ def line(stage: str, text: str, stream: IO[str]) -> str:
     """Return one line of the log: two blanks, the stage in its column, the text; further lines of the text are aligned."""
     first, *rest = printable(text).splitlines() or [""]
     indent = " " * (2 + STAGE_WIDTH)
-    return "\n".join([f"  {paint(f'{stage:<{STAGE_WIDTH}}', stage, stream)}{first}", *(indent + more for more in rest)])
+    return "\n".join([f"  {paint(f'{stage:<{STAGE_WIDTH - 1}} ', stage, stream)}{first}", *(indent + more for more in rest)])
 
 
 def clock(seconds: float) -> str:

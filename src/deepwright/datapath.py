@@ -101,7 +101,10 @@ class DataPath:
         Raises:
             DataError: A value does not fit its column's type, or an output column is missing.
         """
-        return prepared(self.recipe, self.clean, table, outputs=outputs)
+        ready = prepared(self.recipe, self.clean, table, outputs=outputs)
+        for name, feature in self.recipe.inputs.items():
+            feature.check(ready.frame[name], self.inputs[name])
+        return ready
 
     def groups(self) -> dict[str, list[str]]:
         """Return the inputs of each encoder by the group's name, in order."""

@@ -68,6 +68,10 @@ AUGMENTATIONS: dict[str, tuple[str, ...]] = {"image": ("crop",), "sound": ("spee
 """The usual changes of training pictures and sounds; those that not every kind of them bears, such as flips, must be declared."""
 
 
+_ALIGNED = 0.9
+"""The share of rows whose lists are as long as those of another column, from which on the one labels the other."""
+
+
 def resolve_columns(recipe: Recipe, table: Table) -> tuple[Recipe, tuple[Note, ...], dict[str, str]]:
     """Declare every input and output column; what is left out is noted with its reason.
 
@@ -241,13 +245,17 @@ def _beneath_spans(recipe: Recipe, table: Table, name: str) -> Kind | None:
 
 
 def _aligned(table: Table, one: str, other: str) -> bool:
-    """Return whether two columns hold lists of the same lengths, and some list holds a value twice, so that it is no set."""
+    """Return whether two columns hold lists of the same lengths, and some list holds a value twice, so that it is no set.
+
+    A few rows may differ: they are mistakes, which are refused where the labels are read.
+    """
     lists = [table.frame[name] for name in (one, other)]
     if any(column.dtype != pl.List(pl.String) for column in lists):
         return False
     sizes = [column.list.len() for column in lists]
     twice = any((column.list.n_unique() < size).any() for column, size in zip(lists, sizes, strict=True))
-    return bool((sizes[0] == sizes[1]).all()) and twice
+    same = (sizes[0] == sizes[1]).drop_nulls()
+    return len(same) > 0 and int(same.sum()) >= _ALIGNED * len(same) and twice
 
 
 def _settled(recipe: Recipe) -> Recipe:
@@ -433,7 +441,7 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
     """Give inputs that are the ``same_as`` others all of their options.
 
     Raises:
-        RecipeError: The other is no input (E107), is itself the same as one, or is of another type (E106).
+        RecipeError: The other is no input (E107), is itself the same as one, is of another type, or has another encoder (E106).
     """
     problems = []
     for name, feature in inputs.items():
@@ -445,6 +453,10 @@ def _shared(inputs: Mapping[str, Feature]) -> dict[str, Feature]:
         elif other is not feature and (other.same_as is not None or type(other) is not type(feature)):
             got = f"{feature.same_as}: {other.type_name()}" + (f", same as {other.same_as}" if other.same_as else "")
             problems.append(Problem("E106", "only an input of the same type, with options of its own, can be shared", where, got))
+        elif other is not feature and feature.encoder not in (None, other.encoder):
+            wrong = f"the input has the encoder of {feature.same_as}, and another one is declared"
+            fix = f"leave it out, or declare it for {feature.same_as}"
+            problems.append(Problem("E106", wrong, f"inputs.{name}.encoder", got=feature.encoder.type_name(), fix=fix))
     if problems:
         raise RecipeError.of(problems)
     return {

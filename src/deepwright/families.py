@@ -342,6 +342,13 @@ class Feature(Part):
         """Return a column as it was given, brought into a form that its cast takes in one way only; by default unchanged."""
         return column
 
+    def check(self, column: pl.Series, state: Any) -> None:
+        """Refuse cast rows that are not of the form of those that were learnt from; :meth:`encode` takes any. By default all are.
+
+        Raises:
+            DataError: They are not.
+        """
+
     def remark(self, column: pl.Series) -> Note | None:
         """Return what there is to tell of a cast column before it is encoded, if anything; by default nothing."""
         del column

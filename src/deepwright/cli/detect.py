@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Bundle, Json, Quiet
+from deepwright.cli.options import Bundle, Json, Quiet, check_out
 from deepwright.cli.predict import check_ending, render
 from deepwright.console import Console, emit, emit_json
 
@@ -38,6 +38,7 @@ def detect(
 ) -> None:
     """Score rows in order of time by how far they are from what a bundle with a forecast says of them."""
     check_ending(out)
+    check_out(out, data)
 
     from deepwright.bundle import write_atomically
     from deepwright.steps.detect import detect as step

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Bundle, Quiet
+from deepwright.cli.options import Bundle, Quiet, check_out
 from deepwright.cli.predict import check_ending, render
 from deepwright.console import Console
 
@@ -36,6 +36,7 @@ def embed(
 ) -> None:
     """Tell the vector that the network makes of each row, beside the row itself."""
     check_ending(out, but=(".csv",))
+    check_out(out, data)
 
     from deepwright.bundle import write_atomically
     from deepwright.steps.embed import embed as step

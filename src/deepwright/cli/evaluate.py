@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Bundle, Json, Quiet
+from deepwright.cli.options import Bundle, Json, Quiet, check_out
 from deepwright.console import Console, emit, emit_json
 
 
@@ -24,6 +24,8 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a bundle on rows whose outputs are known, with the uncertainty of every figure."""
+    check_out(out, data, page=True)
+
     from deepwright.cli.render import render_metrics
     from deepwright.steps.evaluate import evaluate as step
 

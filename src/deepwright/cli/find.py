@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deepwright.cli.options import Json, Quiet, Targets
+from deepwright.cli.options import Json, Quiet, Targets, check_out
 from deepwright.console import Console, emit, emit_json
 from deepwright.errors import UsageError
 
@@ -40,6 +40,8 @@ def find(
             expected="--target COLUMN with data, or a recipe that ends in .yaml",
             fix=f"deepwright find {what} {data} --target COLUMN",
         )
+
+    check_out(report, data, page=True)
 
     from deepwright.recipe import Recipe
     from deepwright.steps import find as step

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Json, Test, Time
+from deepwright.cli.options import Json, Test, Time, check_out
 from deepwright.console import emit, emit_json
 
 
@@ -25,6 +25,8 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Look at a data set: types, missing values, distributions, and what to mend before training."""
+    check_out(report, data, test, page=True)
+
     from deepwright.cli.render import render_profile
     from deepwright.steps.inspect import inspect as step
 

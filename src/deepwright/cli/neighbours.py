@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from deepwright.cli.embed import Of
-from deepwright.cli.options import Bundle, Json, Quiet
+from deepwright.cli.options import Bundle, Json, Quiet, check_out
 from deepwright.cli.predict import check_ending, render
 from deepwright.console import Console, emit, emit_json
 
@@ -45,6 +45,7 @@ def neighbours(
 ) -> None:
     """Find the rows of an index that are most like each row, by the vectors that the network makes of them."""
     check_ending(out)
+    check_out(out, data, index)
 
     from deepwright.bundle import write_atomically
     from deepwright.steps.embed import evaluate_pairs

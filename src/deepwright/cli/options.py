@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from deepwright.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
@@ -20,3 +24,33 @@ Time = Annotated[
     str | None,
     typer.Option("--time", metavar="COLUMN", help="The column of the rows' time: the next rows are foretold.", show_default=False),
 ]
+
+
+def check_out(out: Path | None, *read: str | None, page: bool = False) -> None:
+    """Refuse a file that cannot be written, or that is read, before any work is done.
+
+    Args:
+        out: The file that a command is to write, if it is.
+        read: What it reads.
+        page: Whether it is a page, which ends in .html.
+
+    Raises:
+        UsageError: It would take the place of what is read, is a folder, or lies in a folder that is not there (E703); a page has
+            another ending (E704).
+    """
+    if out is None:
+        return
+    if page and out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError("E704", "the report is a page", where=str(out), expected=".html", fix=f"{out.with_suffix('.html')}")
+    if out.is_dir():
+        raise UsageError("E703", "the output is a folder", where=str(out), expected="a file")
+    parent = out.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        why = "is not there" if not parent.exists() else "cannot be written to"
+        raise UsageError("E703", f"the folder of the output {why}", where=str(out), got=str(parent))
+    for path in read:
+        place = Path(path).expanduser() if path is not None and "://" not in path else None
+        if place is not None and out.exists() and place.exists() and out.samefile(place):
+            raise UsageError(
+                "E703", "the output would take the place of what is read", where=str(out), fix="give another name to the output"
+            )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepwright.cli.options import Bundle, Json, Quiet
+from deepwright.cli.options import Bundle, Json, Quiet, check_out
 from deepwright.console import Console, emit_json
 from deepwright.errors import UsageError
 
@@ -44,6 +45,7 @@ def predict(
 ) -> None:
     """Predict new rows with a bundle: the predicted values, and the probability of every class."""
     check_ending(out)
+    check_out(out, data)
 
     import polars as pl
 
@@ -137,7 +139,14 @@ def render(frame: pl.DataFrame, suffix: str) -> bytes:
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the frame with lists of tags joined as ``a|b``, which CSV can hold and reading tags splits again."""
+    """Return the frame with lists of tags joined as ``a|b``, which CSV can hold and reading tags splits again; others as JSON."""
     import polars as pl
 
-    return frame.with_columns(pl.col(name).list.join("|") for name, dtype in frame.schema.items() if dtype == pl.List)
+    flat = []
+    for name, dtype in frame.schema.items():
+        if isinstance(dtype, pl.List) and dtype.inner == pl.String:
+            flat.append(pl.col(name).list.join("|"))
+        elif isinstance(dtype, pl.List):
+            rows = [None if row is None else json.dumps(row, ensure_ascii=False) for row in frame[name].to_list()]
+            flat.append(pl.lit(pl.Series(name, rows, dtype=pl.String)))
+    return frame.with_columns(flat)

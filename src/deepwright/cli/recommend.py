@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deepwright.cli.options import Bundle, Json, Quiet
+from deepwright.cli.options import Bundle, Json, Quiet, check_out
 from deepwright.cli.predict import check_ending, render
 from deepwright.console import Console, emit, emit_json
 
@@ -47,6 +47,7 @@ def recommend(
 ) -> None:
     """Rank the items for each user with a bundle, those already seen left out."""
     check_ending(out)
+    check_out(out, users, items, seen, relevant)
 
     from deepwright.bundle import write_atomically
     from deepwright.cli.render import render_metrics

@@ -89,6 +89,15 @@ class Series(Feature):
         text = base64.b64encode(sample.astype("<f4").tobytes()).decode()
         return plain.model_copy(update={"sample": text, "sample_lengths": lengths})
 
+    def check(self, column: pl.Series, state: SeriesState) -> None:
+        """Refuse places that have another number of channels than those of the training rows.
+
+        Raises:
+            DataError: E271.
+        """
+        _, counts, widths = _unpacked(column, len(state.centers))
+        self._check_channels(column, counts, widths, len(state.centers))
+
     @staticmethod
     def _check_channels(column: pl.Series, counts: NDArray[np.int64], widths: NDArray[np.int64], wanted: int) -> None:
         """Refuse places that have more or fewer channels than ``wanted``."""
@@ -106,13 +115,8 @@ class Series(Feature):
             )
 
     def encode(self, column: pl.Series, state: SeriesState) -> dict[str, NDArray[np.generic]]:
-        """Return ``series`` (B, T, C), NaN where a number is missing and 0 behind the end, and ``lengths`` (B,).
-
-        Raises:
-            DataError: Places have another number of channels than those of the training rows (E271).
-        """
-        values, counts, widths = _unpacked(column, len(state.centers))
-        self._check_channels(column, counts, widths, len(state.centers))
+        """Return ``series`` (B, T, C), NaN where a number is missing and 0 behind the end, and ``lengths`` (B,)."""
+        values, counts, _ = _unpacked(column, len(state.centers))
         scaled, counts = _cut(_scaled(values, state), counts, state.length, self.keep)
         series = np.zeros((len(counts), state.length, len(state.centers)), np.float32)
         series[np.arange(state.length) < counts[:, None]] = scaled

@@ -26,7 +26,7 @@ def target_facts(kind: TargetKind) -> TargetFacts:
     classes = plain.get(kind, ("a", "b", "c", "d"))
     counts = {"number": (), "match": (), "forecast": (), "binary": (75, 25)}.get(kind, (10, 20, 30, 40))
     ahead = ForecastFacts(("one", "other"), (5.0, -1.0), (2.0, 10.0), horizon=3, season=2) if kind == "forecast" else None
-    return TargetFacts("output", kind, classes, counts, rows=100, center=5.0, scale=2.0, forecast=ahead)
+    return TargetFacts("output", kind, classes, counts, rows=100, center=5.0, scale=2.0, forecast=ahead, longest=5)
 
 
 def targets(kind: TargetKind, rows: int) -> Tensor:
