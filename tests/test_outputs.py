@@ -1,6 +1,7 @@
 """What commands write: never over what they read, and refused before any work is done."""
 
 import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -54,3 +55,12 @@ def test_a_blank_stands_behind_every_stage(capsys):
 
     assert line("recommended", "105 rows", sys.stdout) == "  recommended 105 rows"
     assert line("data", "x", sys.stdout) == "  data       x"
+
+
+def test_shares_of_lists_are_those_of_all_their_values(tmp_path, capsys):
+    rows = [{"tokens": ["a", "b", "a", "c"], "tags": ["O", "O", "O", "B-X"], "n": i} for i in range(30)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert run(["inspect", str(tmp_path / "t.jsonl")]) == 0
+    shown = capsys.readouterr().out
+    assert "O 75 %" in shown
+    assert all(int(each) <= 100 for each in re.findall(r"(\d+) %", shown))

@@ -32,7 +32,7 @@ def render_profile(profile: Profile, *, advice: str = "") -> str:
             column.name,
             column.type,
             percent(column.missing_share),
-            values_of(column, profile.rows),
+            values_of(column),
             "; ".join(column.notes),
         )
         for column in profile.columns[:MOST_COLUMNS]
@@ -49,7 +49,7 @@ def render_profile(profile: Profile, *, advice: str = "") -> str:
     return "\n".join([*lines, "", f"  next: {advice}"] if advice else lines)
 
 
-def values_of(column: ColumnProfile, rows: int) -> str:
+def values_of(column: ColumnProfile) -> str:
     """Return the values of a column in a few words: its range and histogram, or its most frequent values."""
     if column.numbers is not None:
         from deepwright.profiling import spark
@@ -60,8 +60,7 @@ def values_of(column: ColumnProfile, rows: int) -> str:
         return f"{column.first} … {column.last}"
     if column.length is not None:
         return f"{column.distinct:,} texts, {column.length:.0f} characters on average"
-    known = rows - column.missing
-    shown = [f"{cut(top.value, 12)} {percent(top.count / known)}" for top in column.top[:2] if top.count > 1]
+    shown = [f"{cut(top.value, 12)} {percent(top.share)}" for top in column.top[:2] if top.count > 1]
     rest = f"{column.distinct:,} values" if column.distinct > len(shown) else ""
     return f"{', '.join(shown)}, … {rest}" if shown and rest else ", ".join(shown) or rest
 
