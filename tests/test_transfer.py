@@ -685,7 +685,7 @@ def test_a_text_starts_from_the_encoder_of_another_bundle(tmp_path):
     }
     first = dw.train(moods(200), recipe=old, out="first")
     fresh = moods(40, seed=1).select(words="text", mood=pl.col("label"))
-    encoder = {"type": "bundle", "path": "first"}
+    encoder = {"type": "from_bundle", "path": "first"}
     new = {"inputs": {"words": {"type": "text", "encoder": encoder}}, "outputs": {"mood": "category"}}
     new["training"] = {"epochs": 2, "rates": {"words": {"frozen": "always"}}, "threads": 1}
     model = dw.train(fresh, recipe=new, out="second")
@@ -717,7 +717,7 @@ def test_what_is_wrong_with_the_other_bundle_is_told(encoder, feature, words):
     old = {"inputs": {"text": {"type": "text", "encoder": small}}, "outputs": {"label": "category"}, "training": {"epochs": 1}}
     dw.train(moods(40), recipe=old, out="first")
     new = {
-        "inputs": {"text": {"type": feature, "encoder": {"type": "bundle", "path": "first", **encoder}}},
+        "inputs": {"text": {"type": feature, "encoder": {"type": "from_bundle", "path": "first", **encoder}}},
         "outputs": {"label": "category"},
     }
     with pytest.raises(DeepwrightError, match=words):

@@ -28,13 +28,13 @@ from deepwright.averages.swa import SWA as SWA
 from deepwright.encoders.airbench import Airbench as Airbench
 from deepwright.encoders.bag import Bag as Bag
 from deepwright.encoders.bottleneck import Bottleneck as Bottleneck
-from deepwright.encoders.bundle import BundleEncoder as Bundle
 from deepwright.encoders.cnn import CNN as CNN
 from deepwright.encoders.crnn import CRNN as CRNN
 from deepwright.encoders.custom import Custom as Custom
 from deepwright.encoders.dlinear import DLinear as DLinear
 from deepwright.encoders.ensemble import Ensemble as Ensemble
 from deepwright.encoders.factorization_machine import FactorizationMachine as FactorizationMachine
+from deepwright.encoders.from_bundle import FromBundle as FromBundle
 from deepwright.encoders.ft_transformer import FTTransformer as FTTransformer
 from deepwright.encoders.gru import GRU as GRU
 from deepwright.encoders.inception_time import InceptionTime as InceptionTime
@@ -182,7 +182,6 @@ __all__ = [
     "Blur",
     "Bottleneck",
     "Brightness",
-    "Bundle",
     "BundleError",
     "CNN",
     "CRNN",
@@ -223,6 +222,7 @@ __all__ = [
     "Focal",
     "Forecast",
     "ForecastHead",
+    "FromBundle",
     "GRU",
     "Gain",
     "GlobalPool",

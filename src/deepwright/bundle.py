@@ -26,7 +26,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from deepwright.errors import BundleError, Problem, UsageError, nearest
+from deepwright.errors import BundleError, DataError, Problem, UsageError, nearest
 from deepwright.facts import Dtype
 from deepwright.families import Feature, State
 from deepwright.recipe import Recipe
@@ -145,6 +145,23 @@ class Bundle:
     def bytes(self) -> int:
         """The size of all files together."""
         return sum(int(entry["bytes"]) for entry in self.manifest["files"].values())
+
+
+def expect_weights(declared: str | None, found: str | None, where: str) -> None:
+    """Refuse weights of another hash than the recipe declares, if it declares one.
+
+    Raises:
+        DataError: E276.
+    """
+    if declared not in (None, found):
+        raise DataError(
+            "E276",
+            "the weights are not those that the recipe was resolved with",
+            where=where,
+            got=f"sha256 {str(found)[:12]}…",
+            expected=f"{str(declared)[:12]}…",
+            fix="bring those weights back, or remove sha256 from the recipe",
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from deepwright.blocks.adapting import LowRank, regular
 from deepwright.blocks.shapes import expect_image
-from deepwright.bundle import HeldEncoder
+from deepwright.bundle import HeldEncoder, expect_weights
 from deepwright.errors import DataError, RecipeError, nearest
 from deepwright.facts import Examples, Facts, ImageFacts, Wire
 from deepwright.families import Encoder
@@ -222,15 +222,7 @@ class Pretrained(Encoder):
         else:
             with _file(str(self.weights), where).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if self.sha256 not in (None, digest):
-            raise DataError(
-                "E276",
-                "the weights are not those that the recipe was resolved with",
-                where=f"{where}.weights: {self.weights}",
-                got=f"sha256 {digest[:12]}…",
-                expected=f"{str(self.sha256)[:12]}…",
-                fix="bring that file back, or remove sha256 from the recipe",
-            )
+        expect_weights(self.sha256, digest, f"{where}.weights: {self.weights}")
         return digest
 
     def build(self, facts: Facts) -> EncoderModule:

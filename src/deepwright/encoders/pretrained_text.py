@@ -11,6 +11,7 @@ from pydantic import Field
 
 from deepwright.blocks.adapting import LowRank
 from deepwright.blocks.shapes import expect
+from deepwright.bundle import expect_weights
 from deepwright.errors import DataError, RecipeError, nearest
 from deepwright.facts import Examples, Facts, Shape, Wire
 from deepwright.families import Encoder
@@ -86,15 +87,7 @@ class PretrainedText(Encoder):
             )
         config = self.config or _config(folder, where)
         digest = None if self.weights == "none" else _digest(_files(folder, where))
-        if self.sha256 not in (None, digest):
-            raise DataError(
-                "E276",
-                "the weights are not those that the recipe was resolved with",
-                where=f"{where}.model: {self.model}",
-                got=f"sha256 {str(digest)[:12]}…",
-                expected=f"{str(self.sha256)[:12]}…",
-                fix="bring those files back, or remove sha256 from the recipe",
-            )
+        expect_weights(self.sha256, digest, f"{where}.model: {self.model}")
         return part.model_copy(update={"config": config, "sha256": digest})
 
     def _folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""The encoder ``bundle``."""
+"""The encoder ``from_bundle``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field
 
-from deepwright.bundle import HeldEncoder
-from deepwright.errors import DataError, RecipeError
+from deepwright.bundle import HeldEncoder, expect_weights
+from deepwright.errors import RecipeError
 from deepwright.facts import Dtype, Examples, Facts, Shape, Wire
 from deepwright.families import Encoder, Feature, State
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DTYPES: tuple[Dtype, ...] = ("words", "series", "sound")
 
 
-class BundleEncoder(Encoder):
+class FromBundle(Encoder):
     """The encoder of another bundle's text, series or sound, with its weights, and with all that its input learnt.
 
     What was learnt from many rows serves where there are few. The input is read as that of the bundle is: its vocabulary, tokens,
@@ -59,15 +59,7 @@ class BundleEncoder(Encoder):
             DataError: Its weights are not those of the recipe (E276).
         """
         held = self._held(where)
-        if self.sha256 not in (None, held.digest):
-            raise DataError(
-                "E276",
-                "the weights are not those that the recipe was resolved with",
-                where=f"{where}.path: {self.path}",
-                got=f"sha256 {held.digest[:12]}…",
-                expected=f"{str(self.sha256)[:12]}…",
-                fix="bring that bundle back, or remove sha256 from the recipe",
-            )
+        expect_weights(self.sha256, held.digest, f"{where}.path: {self.path}")
         return self.model_copy(update={"input": held.name, "encoder": held.feature.encoder, "sha256": held.digest})
 
     def taken(self, feature: Feature, where: str) -> Feature:
@@ -92,7 +84,7 @@ class BundleEncoder(Encoder):
         return self._held("encoder").state
 
     def _held(self, where: str) -> HeldEncoder:
-        place, fix = f"{where}.path: {self.path}", "encoder: {type: bundle, path: PATH, input: INPUT}"
+        place, fix = f"{where}.path: {self.path}", "encoder: {type: from_bundle, path: PATH, input: INPUT}"
         return HeldEncoder.of(self.path, self.input, DTYPES, "texts, series or sounds", where=place, fix=fix)
 
     def build(self, facts: Facts) -> EncoderModule:
