@@ -80,6 +80,15 @@ def test_a_range_test_finds_what_learns(task):
     assert find_rate(made, other, silent, steps=80).losses == pytest.approx(found.losses, rel=1e-3)
 
 
+def test_a_range_test_of_few_steps_is_one_or_says_that_they_are_too_few(task):
+    made, recipe = task()
+    found = find_rate(made, recipe, silent, steps=14, low=1e-4, high=1.0)
+    assert len(found.rates) == len(found.smoothed) <= 14
+    assert 1e-4 < found.suggestion < 1
+    with pytest.raises(TrainingError, match="E407"):
+        find_rate(made, recipe, silent, steps=10, high=1e-5)
+
+
 def test_a_range_test_ends_where_the_loss_diverges(task):
     made, recipe = task(optimizer={"type": "sgd", "momentum": 0.9})
     found = find_rate(made, recipe, silent, steps=60, high=1e6)

@@ -261,6 +261,7 @@ CODES: Mapping[str, str] = {
     "E404": "The checkpoint is damaged; its hash does not match.",
     "E405": "Not even the smallest batch fits into the device's memory.",
     "E406": "A process of a run of several ended, or cannot be reached.",
+    "E407": "A test of learning rates saw the loss fall at none of them: too few steps to tell, or nothing that can be learnt.",
     # E5xx export
     "E501": "The exported graph disagrees with the trained model by more than the tolerance.",
     "E502": "The model cannot be exported to ONNX.",
@@ -315,6 +316,7 @@ REMEDIES: Mapping[str, str] = {
     "E270": "mend the line, or the header that it contradicts",
     "E402": "bring more rows",
     "E403": "choose another output, or bring rows with other values of it",
+    "E407": "take more steps, --steps 200, or larger batches",
     "E275": "name the columns with --user and --item",
     "E286": "write both with deepwright embed and the same bundle, row N beside row N where they are paired",
     "E706": "ask for the vector of one of these inputs, --of INPUT; a bundle of an earlier version must be trained again",

@@ -77,6 +77,10 @@ class Source(Part):
         """
         return None
 
+    def files(self) -> list[str] | None:
+        """Return the name of each row's file, where every row is a file of its own."""
+        return None
+
     def held_out(self) -> Source | None:
         """Return the source of the official test rows that lie beside what :meth:`read` returns, or None if there are none."""
         return None
@@ -93,22 +97,22 @@ class Source(Part):
         for name, part in cls.all().items():
             if part.recognises(value):
                 return {"type": name, "path": value}
-        raise PydanticCustomError(
-            "unknown_source",
-            "no source recognises {path}{why}",
-            {"path": repr(value), "why": _why_unknown(value), "known": ", ".join(cls.types())},
-        )
+        why, fix = _why_unknown(value)
+        known = "" if fix else f"a file or folder that one of these reads: {', '.join(cls.types())}"
+        fix = fix or f"check the path, or name the type: {{type: csv, path: {value!r}}}"
+        raise PydanticCustomError("unknown_source", "{why}", {"why": why, "known": known, "fix": fix})
 
 
-def _why_unknown(path: str) -> str:
-    """Return what keeps every source from ``path``, where that can be told: it is missing, or it is a pickle."""
+def _why_unknown(path: str) -> tuple[str, str]:
+    """Return what keeps every source from ``path`` and what to do, where that can be told: it is missing, or it is a pickle."""
     place = Path(path).expanduser()
     if place.suffix.lower() in (".pkl", ".pickle", ".pt", ".pth", ".joblib"):
-        return ": a pickle can run any code when it is opened; save the data as Parquet, frame.to_parquet(...)"
-    if place.exists():
-        return ""
+        return f"{path}: a pickle can run any code when it is opened", "save the data as Parquet: frame.to_parquet(...)"
+    if "://" in path or place.exists():
+        return f"no source recognises {path!r}", ""
     beside = [other.name for other in place.parent.iterdir()] if place.parent.is_dir() else []
-    return ": it does not exist" + nearest(place.name, beside)
+    where = "" if place.is_absolute() else f"; it was looked for in {Path.cwd()}"
+    return f"{path} does not exist{nearest(place.name, beside)}", f"correct the path{where}"
 
 
 class Encoder(Part):

@@ -121,7 +121,7 @@ def find(path: str) -> tuple[Path, str]:
         f"{'the file or folder' if lost == whole else f'the folder {lost}'} does not exist"
         + nearest(lost.name, sorted(other.name for other in lost.parent.iterdir())),
         where=path,
-        fix="check the path; it is relative to the working directory",
+        fix="correct the path" + ("" if Path(path).expanduser().is_absolute() else f"; it was looked for in {Path.cwd()}"),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -61,9 +61,13 @@ class FolderSource(Source):
     names: str | None = None
     """How files are named, their suffix left aside, where the name tells what is in them: ``{label}_{speaker}_{n}`` makes a column
     of each word in braces; by default the folder is the column ``label``."""
+    labelled: bool = True
+    """Whether folders or names tell what is in the files. If not, all files at any depth are read, and the path may be one file."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
+        if self.names is not None and not self.labelled:
+            raise ValueError("names tell what is in the files: either leave them out, or labelled: false")
         if self.names is not None:
             _check_names(self.names, self.kind)
         return self
@@ -76,19 +80,68 @@ class FolderSource(Source):
             return False
         return any("/" in entry.name for entry in members(path) if suffix_of(entry.name) in cls.kind.suffixes)
 
+    @classmethod
+    def holds(cls, path: str) -> bool:
+        """Return whether the path is such a file, or an existing folder or archive that holds one anywhere."""
+        if "://" in path:
+            return False
+        try:
+            return any(suffix_of(name) in cls.kind.suffixes for name in _names(path))
+        except DataError:
+            return False
+
     def read(self) -> Table:
         """Read the list of files, and from an archive their bytes.
 
         Raises:
             DataError: The path is missing or damaged (E20x), or does not hold such files in folders of classes or so named (E216).
         """
-        return _read(self.path, self.kind, self.split, self.names)
+        found = self._find()
+        files = self._side(found)
+        place, _ = find(self.path)
+        column = self.kind.column
+        if place.is_dir() or not is_archive(place.name):
+            folder = place.resolve() if place.is_dir() else place.resolve().parent
+            cells = pl.Series(column, [str(folder / name) for name in files], dtype=pl.String)
+        else:
+            cells = pl.Series(column, list(read_members(self.path, files).values()), dtype=pl.Binary)
+        others = [pl.Series(key, [found.columns[name][key] for name in files], dtype=pl.String) for key in found.columns[files[0]]]
+        return Table(pl.DataFrame([cells, *others]), Path(self.path).name, tuple(self._notes(found)))
+
+    def files(self) -> list[str]:
+        """Return the path of each row's file inside the folder or archive."""
+        found = self._find()
+        return self._side(found)
 
     def held_out(self) -> Self | None:
         """Return the source of the files in the folder ``test`` beside ``train``, if there is one."""
-        if self.split is None and {"train", "test"} <= _find(self.path, self.kind, self.names).sides.keys():
+        if self.split is None and {"train", "test"} <= self._find().sides.keys():
             return self.model_copy(update={"split": "test"})
         return None
+
+    def _find(self) -> Found:
+        return _find(self.path, self.kind, self.names) if self.labelled else _find_all(self.path, self.kind)
+
+    def _side(self, found: Found) -> list[str]:
+        side: str = self.split or ("train" if "train" in found.sides else next(iter(found.sides)))
+        files = found.sides.get(side, [])
+        if not files:
+            parts = ", ".join(found.sides) or "none"
+            raise DataError("E216", f"no {self.kind.what} of the {self.split} rows", where=self.path, got=f"parts: {parts}")
+        return files
+
+    def _notes(self, found: Found) -> Iterator[Note]:
+        what = self.kind.what
+        if found.others:
+            text = f"{len(found.others):,} files are no {what} and were left out: {listed(found.others, 3)}"
+            yield Note(f"not_{what}", text, len(found.others))
+        if found.validation and self.split != "test":
+            text = f"{found.validation:,} validation {what} are among the training rows, which are divided anew"
+            yield Note("validation", text, found.validation)
+        if self.split is None and {"train", "test"} <= found.sides.keys():
+            more = {"names": self.names} if self.names else {}
+            fix = source_line(self.kind.source, self.path, split="test", **more).replace("data: {source: ", "data: {test: ")
+            yield Note("held_out", f"{len(found.sides['test']):,} test {what} were not read; they are   {fix}")
 
     @classmethod
     def example(cls) -> Self:
@@ -96,30 +149,22 @@ class FolderSource(Source):
         return cls(path=cls.kind.what)
 
 
-def _read(path: str, kind: Kind, split: str | None, names: str | None) -> Table:
-    found = _find(path, kind, names)
-    side: str = split or ("train" if "train" in found.sides else next(iter(found.sides)))
-    files = found.sides.get(side, [])
+def _names(path: str) -> list[str]:
+    """Return the files of a folder or an archive at any depth; of a file, inside an archive too, its own name."""
+    place, member = find(path)
+    if place.is_dir() or (is_archive(place.name) and not member):
+        return [entry.name for entry in members(path)]
+    return [member or place.name]
+
+
+def _find_all(path: str, kind: Kind) -> Found:
+    """Take every file, at any depth."""
+    names = _names(path)
+    files = [name for name in names if suffix_of(name) in kind.suffixes]
     if not files:
-        raise DataError("E216", f"no {kind.what} of the {split} rows", where=path, got=f"parts: {', '.join(found.sides) or 'none'}")
-    place, _ = find(path)
-    if place.is_dir():
-        cells = pl.Series(kind.column, [str(place.resolve() / name) for name in files], dtype=pl.String)
-    else:
-        cells = pl.Series(kind.column, list(read_members(path, files).values()), dtype=pl.Binary)
-    notes: list[Note] = []
-    if found.others:
-        text = f"{len(found.others):,} files are no {kind.what} and were left out: {listed(found.others, 3)}"
-        notes.append(Note(f"not_{kind.what}", text, len(found.others)))
-    if found.validation and split != "test":
-        text = f"{found.validation:,} validation {kind.what} are among the training rows, which are divided anew"
-        notes.append(Note("validation", text, found.validation))
-    if split is None and "test" in found.sides and side == "train":
-        more = {"names": names} if names else {}
-        fix = source_line(kind.source, path, split="test", **more).replace("data: {source: ", "data: {test: ")
-        notes.append(Note("held_out", f"{len(found.sides['test']):,} test {kind.what} were not read; they are   {fix}"))
-    others = [pl.Series(key, [found.columns[name][key] for name in files], dtype=pl.String) for key in found.columns[files[0]]]
-    return Table(pl.DataFrame([cells, *others]), Path(path).name, tuple(notes))
+        raise DataError("E216", f"no {kind.what}", where=path, got=listed(names, 3), expected=f"files such as {kind.example}")
+    others = [name for name in names if suffix_of(name) not in kind.suffixes]
+    return Found({"all": files}, {name: {} for name in files}, others)
 
 
 def _find(path: str, kind: Kind, names: str | None) -> Found:

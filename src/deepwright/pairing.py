@@ -200,7 +200,7 @@ def scores_of(data: DataPath) -> Callable[[Outputs], NDArray[np.float64]]:
 
 def _read(data: DataPath, rows: Rows, listener: Listener) -> Table:
     """Return tidy rows; what reading them did or assumed is told."""
-    table = tidied(data.recipe, read_rows(rows, data.recipe.data.source))
+    table = tidied(data.recipe, read_rows(rows, data.recipe))
     for note in table.notes:
         listener(Event("note", f"{table.name}: {note.text}", values={"what": note.what, "count": note.count}))
     return Table(table.frame, table.name, base=table.base)

@@ -459,13 +459,7 @@ def _problems(error: ValidationError, where: str, value: Any) -> Iterator[Proble
         elif kind == "unknown_type":
             yield Problem("E104", item["msg"], place, expected=f"one of {context['known']}")
         elif kind == "unknown_source":
-            yield Problem(
-                "E104",
-                item["msg"],
-                place,
-                expected=f"a file or folder that one of these reads: {context['known']}",
-                fix=f"check the path, or name the type: {{type: csv, path: {context['path']}}}",
-            )
+            yield Problem("E104", item["msg"], place, expected=context["known"], fix=context["fix"])
         elif kind == "missing_type":
             yield Problem("E105", item["msg"], place, got, f"one of {context['known']}")
         elif kind == "missing":

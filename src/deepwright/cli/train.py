@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepwright.cli.options import Json, Quiet, Targets, Test, Time
 from deepwright.console import Console, emit_json, is_leader
 from deepwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from deepwright.families import Source
 
 RECIPES = (".yaml", ".yml", ".json")
 """The endings of recipes; a ``.json`` file is data where ``--target`` is given."""
@@ -58,6 +61,10 @@ def train(
     """Train a model and write its bundle."""
     is_recipe = Path(what).suffix.lower() in RECIPES and not ((target or time) and Path(what).suffix.lower() == ".json")
     if not is_recipe and not target and time is None:
+        from deepwright.families import Source
+        from deepwright.recipe import parse_part
+
+        parse_part(Source, what, where="data")  # what is not there, or is no data, needs no target
         raise UsageError(
             "E701",
             "the column to predict is missing",
@@ -86,8 +93,18 @@ def train(
             listener=console,
         )
         place = shlex.quote(str(model.path))
-        console.say("next", f"deepwright predict {place} NEW.csv · deepwright show {place}")
+        console.say("next", f"deepwright predict {place} {_new(model.recipe.data.source)} · deepwright show {place}")
     if as_json and is_leader():
         from deepwright.steps.show import show
 
         emit_json(show(model.path))
+
+
+def _new(source: Source | None) -> str:
+    """Return a word for rows to predict, of the kind that was trained on."""
+    from deepwright.folders import FolderSource
+
+    if isinstance(source, FolderSource):
+        return "FOLDER"
+    suffix = Path(source.path).suffix if source is not None else ""
+    return f"NEW{suffix}" if suffix[1:].isalnum() else "NEW.csv"

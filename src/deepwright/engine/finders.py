@@ -34,7 +34,9 @@ DIVERGED = 4.0
 SMOOTHING = 0.9
 """How much of the running mean of losses, which tells when they diverge, stays from step to step."""
 WINDOW = 6
-"""Steps to both sides over which the finished curve is smoothed."""
+"""Steps to both sides over which the finished curve is smoothed, if it has as many."""
+FEWEST = 5
+"""Steps without which there is no curve."""
 FALLEN = 0.1
 """The fall of the loss counts from where this share of it is done: before, learning rates are too low to matter."""
 NEAR = 0.95
@@ -114,7 +116,7 @@ def find_rate(
         high: The last one.
 
     Raises:
-        TrainingError: The loss is not finite at the lowest learning rates already (E401).
+        TrainingError: The loss is not finite at the lowest learning rates already (E401), or never falls (E407).
     """
     rates, losses = list[float](), list[float]()
     mean = first = least = math.nan
@@ -138,14 +140,16 @@ def find_rate(
             if mean > least + DIVERGED * max(first - least, 0.1 * abs(least)):
                 diverged = True
                 break
-    if len(rates) < 2 * WINDOW:
+    if len(rates) < FEWEST:
         raise TrainingError(
             "E401",
-            "the loss is not finite however low the learning rate",
+            "the loss is not finite, or rises, however low the learning rate",
             got=f"learning rate {rates[-1] if rates else low:.2g}",
             fix="`deepwright inspect` shows extreme values",
         )
     smoothed = _smooth(losses)
+    if not int(np.argmin(smoothed)):
+        raise TrainingError("E407", "the loss falls at no learning rate", got=f"{len(rates)} steps, {low:g} to {rates[-1]:.2g}")
     suggestion, steepest = (_rounded(rates[place(smoothed)]) for place in (_valley, _steepest))
     return RateTest(tuple(rates), tuple(losses), tuple(smoothed.tolist()), suggestion, steepest, diverged)
 
@@ -234,7 +238,7 @@ def _aside(task: Task) -> Iterator[Task]:
 
 def _smooth(losses: Sequence[float]) -> NDArray[np.float64]:
     """Return the losses smoothed by a triangular window about each step, which does not lag behind as a running mean does."""
-    window = np.bartlett(2 * WINDOW + 1)
+    window = np.bartlett(2 * min(WINDOW, (len(losses) - 1) // 2) + 1)
     share = np.convolve(np.ones(len(losses)), window, "same")[: len(losses)]
     return np.convolve(np.asarray(losses, np.float64), window, "same")[: len(losses)] / share
 

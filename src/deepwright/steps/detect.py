@@ -57,7 +57,7 @@ def detect(
         raise UsageError("E701", "not a share of alarms", got=alarms, expected=f"more than 0, at most {1 - LEVEL:g}")
     predictor = open_predictor(opened, engine)
     data = predictor.data
-    table = tidied(opened.recipe, read_rows(source, opened.recipe.data.source))
+    table = tidied(opened.recipe, read_rows(source, opened.recipe))
     if truth is not None and truth not in table.columns:
         raise UsageError(
             "E701",

@@ -174,7 +174,12 @@ def _opened(bundle: Path, source: Rows) -> tuple[Predictor, Table]:
 
 def _read(predictor: Predictor, rows: Rows) -> Table:
     recipe = predictor.bundle.recipe
-    return read_rows(rows, recipe.data.source, (*recipe.inputs, VECTOR))
+    known = (*recipe.inputs, VECTOR)
+    try:
+        return read_rows(rows, recipe, known=known)
+    except DataError:
+        # A folder need not tell the classes of its files, but where it does they stay beside the vectors.
+        return read_rows(rows, recipe, known=known, outputs=False)
 
 
 def _beside(table: Table, vectors: Vectors) -> pl.DataFrame:

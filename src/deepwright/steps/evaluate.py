@@ -95,7 +95,7 @@ def evaluate(
             expected="a file with the output column",
             fix=f"deepwright evaluate {bundle} DATA",
         )
-    table = tidied(recipe, read_rows(source, recipe.data.source))
+    table = tidied(recipe, read_rows(source, recipe))
     if foretells(recipe):
         rows, reports, worst = _foretold(predictor, table, listener)
     else:

@@ -35,7 +35,7 @@ def find_lr(
     Raises:
         RecipeError: The recipe is wrong or does not fit the data.
         DataError: The data are wrong.
-        TrainingError: The loss is never finite (E401).
+        TrainingError: The loss is never finite (E401), or falls at no rate (E407).
     """
     task, recipe = _task(recipe, table, target, listener)
     from deepwright.engine.finders import find_rate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -9,9 +10,13 @@ import polars as pl
 from deepwright.bundle import Bundle
 from deepwright.datapath import pictured
 from deepwright.families import Source
-from deepwright.opening import Engine, open_predictor, read_rows
+from deepwright.opening import Engine, open_predictor, read_rows, source_for
 from deepwright.progress import Listener, silent
+from deepwright.recipe import Recipe
 from deepwright.table import Table
+
+FILE = "file"
+"""The column that tells which file a row is, where every row is one."""
 
 
 def file_names(bundle: Path, source: Source | Table | str) -> list[str]:
@@ -22,13 +27,20 @@ def file_names(bundle: Path, source: Source | Table | str) -> list[str]:
         source: What was predicted from.
     """
     recipe = Bundle.open(bundle).recipe
-    table = read_rows(source, recipe.data.source)
+    files: Sequence[str | None] | None = _files(source, recipe)
+    table = read_rows(source, recipe, outputs=False)
     numbers = [f"{row + 1:0{len(str(len(table)))}}" for row in range(len(table))]
-    column = next((table.frame[name] for name in pictured(recipe).values() if name in table.columns), None)
-    if column is None or column.dtype != pl.String:
-        return numbers
-    stems = [number if path is None else Path(path).stem for path, number in zip(column, numbers, strict=True)]
+    if files is None:
+        column = next((table.frame[name] for name in pictured(recipe).values() if name in table.columns), None)
+        if column is None or column.dtype != pl.String:
+            return numbers
+        files = column.to_list()
+    stems = [number if path is None else Path(path).stem for path, number in zip(files, numbers, strict=True)]
     return stems if len(set(stems)) == len(stems) else numbers
+
+
+def _files(source: Source | Table | str, recipe: Recipe) -> list[str] | None:
+    return None if isinstance(source, Table) else source_for(source, recipe, outputs=False).files()
 
 
 def predict(
@@ -44,17 +56,21 @@ def predict(
         listener: Hears of notes and progress.
 
     Returns:
-        One row for each row of the source: a column for each output, and ``OUTPUT:CLASS`` for each class's probability.
+        One row for each row of the source: a column for each output, and ``OUTPUT:CLASS`` for each class's probability. Rows that
+        are files, of a folder or an archive, have their paths in it in a column ``file`` before these.
 
     Raises:
         BundleError: The bundle is damaged or holds no graph.
         DataError: The rows do not fit the model's inputs.
         UsageError: ``on`` is no Ray cluster (E701).
     """
+    opened = Bundle.open(bundle)
     if on is not None:
         from deepwright.steps.places import Place
         from deepwright.steps.ray_predict import predict_on_ray
 
-        return predict_on_ray(bundle, source, Place.parse(on, among=("ray",)), engine, listener)
-    opened = Bundle.open(bundle)
-    return open_predictor(opened, engine).predict(read_rows(source, opened.recipe.data.source), listener)
+        frame = predict_on_ray(bundle, source, Place.parse(on, among=("ray",)), engine, listener)
+    else:
+        frame = open_predictor(opened, engine).predict(read_rows(source, opened.recipe, outputs=False), listener)
+    files = None if FILE in frame.columns else _files(source, opened.recipe)
+    return frame if files is None else frame.insert_column(0, pl.Series(FILE, files, dtype=pl.String))

@@ -55,7 +55,7 @@ def predict_on_ray(bundle: Path, source: Source | Table | str, place: Place, eng
         if isinstance(source, str) and source.endswith(".parquet"):
             rows = ray.data.read_parquet(str(Path(source).absolute()))
         else:
-            frame = read_rows(source, opened.recipe.data.source).frame
+            frame = read_rows(source, opened.recipe, outputs=False).frame
             rows = ray.data.from_arrow([_arrow(part) for part in frame.iter_slices(BLOCK)])
         cores = int(ray.cluster_resources().get("CPU", 1))
         # At least one core is left to what reads the blocks: without one, all would wait for ever.
