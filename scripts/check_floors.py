@@ -57,6 +57,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("split", "selection", "negatives"),
     ("metrics",),
     ("findings", "advising"),
+    ("examining",),
     ("profiling",),
     ("bundle",),
     ("blocks",),

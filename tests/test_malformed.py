@@ -737,7 +737,7 @@ refused(
     "16 bits",
 )
 refused("all pictures broken", {f"pics/{'ab'[i % 2]}/{i}.png": "x" for i in range(20)}, PICS, "E265", "20 of 20")
-repaired("a folder named .jpg", folder(20) | {"pics/odd.jpg/readme.md": "x"}, PICS, "no pictures", "odd.jpg/readme.md", rows=20)
+repaired("a folder named .jpg", folder(20) | {"pics/odd.jpg/readme.md": "x"}, PICS, "no picture", "odd.jpg/readme.md", rows=20)
 refused("pictures at two depths", folder(20) | {"pics/a/deep/odd.png": noise(3)}, PICS, "E216", "deep/odd.png", "CLASS")
 refused(
     "pictures in a broken zip",
@@ -755,7 +755,7 @@ refused(
     "row",
 )
 repaired(
-    "a file that is no picture", folder(20) | {"pics/a/Thumbs.db": b"x"}, "inspect pics", "1 files are no pictures", "Thumbs.db"
+    "a file that is no picture", folder(20) | {"pics/a/Thumbs.db": b"x"}, "inspect pics", "1 file is no picture", "Thumbs.db"
 )
 
 ODD = {
@@ -969,7 +969,7 @@ repaired("sounds in stereo, of other rates and formats", recordings() | {
     "snd/b/z.ogg": sound(4, 16_000, 4000, kind="OGG"),
 }, SND, rows=23)  # fmt: skip
 repaired("samples a little beyond full scale", recordings() | {"snd/a/x.wav": floats([0.5, -1.2])}, SND, rows=21)
-repaired("a file that is no sound", recordings() | {"snd/a/notes.txt": "x"}, "inspect snd", "1 files are no sounds", "notes.txt")
+repaired("a file that is no sound", recordings() | {"snd/a/notes.txt": "x"}, "inspect snd", "1 file is no sound", "notes.txt")
 refused("a missing file at prediction", {"s.csv": "sound\ngone.wav\n"}, HEAR, "E266", "gone.wav", "does not exist")
 refused("a broken sound at prediction", {"s.csv": "sound\nodd.wav\n", "odd.wav": sound(1)[:99]}, HEAR, "E266", "odd.wav")
 refused("a folder for a sound", {"s.csv": "sound\nodd.wav\n", "odd.wav/x": "x"}, HEAR, "E266", "odd.wav")

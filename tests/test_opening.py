@@ -13,6 +13,7 @@ from deepwright.cli.main import run
 from deepwright.errors import DataError, RecipeError
 from deepwright.opening import read_rows, source_for
 from deepwright.recipe import Data
+from deepwright.steps.inspect import inspect
 from deepwright.steps.predict import predict
 
 
@@ -146,3 +147,19 @@ def test_a_path_that_is_not_there_comes_before_a_missing_target(capsys, tmp_path
     assert "nowhere does not exist" in told
     assert f"looked for in {tmp_path}" in told
     assert "--target" not in told
+
+
+def test_training_on_files_in_no_folders_says_what_to_do(loose, capsys):
+    shutil.rmtree(loose / "more")
+    assert run(["train", str(loose), "-t", "label"]) == 2
+    told = capsys.readouterr().err
+    assert "holds pictures, and not in folders of their classes" in told
+    assert 'names: "{label}_{number}"' in told
+
+
+def test_inspect_looks_at_files_in_no_folders(loose):
+    shutil.rmtree(loose / "more")
+    found = inspect(str(loose))
+    assert [column.name for column in found.columns] == ["image"]
+    assert found.rows == 2
+    assert found.notes == ("1 file is no picture and was left out: notes.md",)

@@ -6,7 +6,6 @@ Everything here that learns, learns from the training rows only; what it learnt 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from deepwright.encoding import UNKNOWN, Labels
 from deepwright.errors import DataError, DeepwrightError, Problem, RecipeError, nearest
 from deepwright.facts import COUNTED, SEQUENCES, Dtype, Facts, TargetFacts
 from deepwright.families import Feature, State, Step, Writer
-from deepwright.media import DTYPES
+from deepwright.media import DTYPES, rooted
 from deepwright.pictures import own_sizes
 from deepwright.pixels import DTYPES as PICTURES
 from deepwright.pixels import check_sizes, source_of
@@ -438,7 +437,7 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
             except DeepwrightError as error:
                 problems += error.problems
                 continue
-            parts.append(_resolved_paths(column, table.base) if dtype in (*DTYPES, *PICTURES) else column)
+            parts.append(rooted(column, table.base) if dtype in (*DTYPES, *PICTURES) else column)
             notes += [note] if note and note not in notes else []
         columns += (
             parts if dtype == feature.dtype else [_beside(name, parts)] if feature.dtype == "numbers" else [_across(name, parts)]
@@ -611,13 +610,6 @@ def _unused(recipe: Recipe, table: Table, wanted: Iterable[str]) -> list[Note]:
     extra = [name for name in table.columns if name not in known]
     text = f"columns that the model does not know are left out: {', '.join(extra[:20])}" + (", …" if len(extra) > 20 else "")
     return [Note("unused_column", text, len(extra))] if extra else []
-
-
-def _resolved_paths(column: pl.Series, base: str) -> pl.Series:
-    """Make relative paths of files absolute: they are meant from the folder of the file that names them."""
-    if column.dtype != pl.String or not base:
-        return column
-    return pl.Series(column.name, [None if path is None else os.path.join(base, path) for path in column], pl.String)
 
 
 def _merged(parts: Iterable[Mapping[str, NDArray[np.generic]]]) -> Arrays:

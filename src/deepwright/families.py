@@ -61,6 +61,12 @@ class Source(Part):
         """
         raise NotImplementedError
 
+    @classmethod
+    def nearly(cls, path: str) -> tuple[str, str] | None:
+        """Return what keeps this source from a path that nobody recognises, and what to do, if it holds what the source reads."""
+        del path
+        return None
+
     def read(self) -> Table:
         """Read the whole table.
 
@@ -97,7 +103,7 @@ class Source(Part):
         for name, part in cls.all().items():
             if part.recognises(value):
                 return {"type": name, "path": value}
-        why, fix = _why_unknown(value)
+        why, fix = next(filter(None, (part.nearly(value) for part in cls.all().values())), None) or _why_unknown(value)
         known = "" if fix else f"a file or folder that one of these reads: {', '.join(cls.types())}"
         fix = fix or f"check the path, or name the type: {{type: csv, path: {value!r}}}"
         raise PydanticCustomError("unknown_source", "{why}", {"why": why, "known": known, "fix": fix})

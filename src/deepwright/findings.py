@@ -48,6 +48,8 @@ _MARKERS = {
 }
 _MARKER_NUMBERS = (-999.0, -9999.0, -99999.0)
 _MANY_VALUES = 1000
+FILES = ("image", "mask", "sound")
+"""The types of columns whose cells are files."""
 _PUNCTUATION = " .,;:!?'\"`"
 
 
@@ -57,7 +59,8 @@ class Finding(Spec):
     code: str
     """A stable key: ``missing``, ``missing_marker``, ``duplicates``, ``overlap``, ``constant``, ``identifier``,
     ``same_information``, ``leakage``, ``outliers``, ``class_shortage``, ``imbalance``, ``mixed_types``, ``date_as_text``,
-    ``inconsistent_categories``, ``target_missing``, ``time``, ``unseen_labels``, ``unseen_values``, ``test_columns``."""
+    ``inconsistent_categories``, ``target_missing``, ``time``, ``unseen_labels``, ``unseen_values``, ``test_columns``; of files
+    ``unreadable``, ``empty_files``, ``same_files``, ``not_opened``."""
     severity: Severity
     """``error``: training or evaluation would be wrong or impossible; ``warn``: look at it; ``info``: worth knowing."""
     columns: tuple[str, ...] = ()
@@ -358,6 +361,8 @@ def against_test(table: Table, test: Table, types: Mapping[str, str], target: st
             yield Finding(code="unseen_labels", severity="error", columns=(name,), text=text, fix=fix)
         elif name != target:
             yield from _unseen_values(table.frame[name], test.frame[name], test.name)
+    if any(types[name] in FILES for name in table.columns):
+        return  # such rows are the same if their files are, which their paths do not tell
     # labels of another spelling would hide the rows that are the same
     shared = overlap(table, test, ignore=[target] if unseen and target else ())
     if shared.exact or shared.near:

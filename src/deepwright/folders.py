@@ -81,6 +81,17 @@ class FolderSource(Source):
         return any("/" in entry.name for entry in members(path) if suffix_of(entry.name) in cls.kind.suffixes)
 
     @classmethod
+    def nearly(cls, path: str) -> tuple[str, str] | None:
+        """Tell of files that lie in no folders of classes."""
+        if not cls.holds(path):
+            return None
+        line = source_line(cls.kind.source, path, names="{label}_{number}")
+        return (
+            f"{path} holds {cls.kind.what}, and not in folders of their classes",
+            f"put each file into the folder of its class, or where names tell what is in them {line}",
+        )
+
+    @classmethod
     def holds(cls, path: str) -> bool:
         """Return whether the path is such a file, or an existing folder or archive that holds one anywhere."""
         if "://" in path:
@@ -133,7 +144,9 @@ class FolderSource(Source):
     def _notes(self, found: Found) -> Iterator[Note]:
         what = self.kind.what
         if found.others:
-            text = f"{len(found.others):,} files are no {what} and were left out: {listed(found.others, 3)}"
+            count = len(found.others)
+            some = f"1 file is no {what.removesuffix('s')} and was" if count == 1 else f"{count:,} files are no {what} and were"
+            text = f"{some} left out: {listed(found.others, 3)}"
             yield Note(f"not_{what}", text, len(found.others))
         if found.validation and self.split != "test":
             text = f"{found.validation:,} validation {what} are among the training rows, which are divided anew"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from deepwright import masks
 from deepwright.casting import date_formats, nesting, parse_dates, tag_sign
 from deepwright.errors import DataError
 from deepwright.files import PICTURES, SOUNDS
-from deepwright.media import is_sound
+from deepwright.media import is_sound, rooted
 from deepwright.spans import is_spans
 from deepwright.table import Table
 
@@ -244,8 +243,7 @@ def _mask(column: pl.Series, base: str) -> Kind | None:
         return Kind("mask", "pictures, named as masks")
     known = column.drop_nulls()
     some = known.gather(sorted({i * (len(known) - 1) // (_LOOKED_AT - 1) for i in range(_LOOKED_AT)}))
-    if some.dtype == pl.String and base:
-        some = pl.Series(some.name, [os.path.join(base, path) for path in some], pl.String)
+    some = rooted(some, base)
     try:
         codes = sorted(masks.counted(some, colours=False))
     except DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +31,13 @@ def threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         _THREADS.reset(token)
+
+
+def rooted(column: pl.Series, base: str) -> pl.Series:
+    """Make relative paths of files absolute: they are meant from ``base``, the folder of the file that names them."""
+    if column.dtype != pl.String or not base:
+        return column
+    return pl.Series(column.name, [None if path is None else os.path.join(base, path) for path in column], pl.String)
 
 
 def is_sound(data: bytes) -> bool:

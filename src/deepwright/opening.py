@@ -24,7 +24,7 @@ def source_for(rows: Source | str, recipe: Recipe | None = None, *, outputs: boo
     Args:
         rows: A source, or a path: it is read with the options of the training rows (header, names, separator, …) if it is of their
             type or ending.
-        recipe: The model's recipe.
+        recipe: The model's recipe; without one, a folder of files alone is read, too.
         outputs: Whether columns other than the inputs are wanted. If not, and files of pictures or sounds are all that the model
             reads, every file that the path holds is a row.
 
@@ -32,7 +32,7 @@ def source_for(rows: Source | str, recipe: Recipe | None = None, *, outputs: boo
         RecipeError: No source recognises the path, nor is it a file, or a folder of files, that are all that the model reads.
     """
     like = recipe.data.source if recipe is not None else None
-    alone = _alone(rows, recipe) if isinstance(rows, str) and recipe is not None else None
+    alone = _alone(rows, recipe) if isinstance(rows, str) else None
     try:
         source = parse_part(Source, rows, where="data")
     except RecipeError:
@@ -40,7 +40,7 @@ def source_for(rows: Source | str, recipe: Recipe | None = None, *, outputs: boo
             raise
         named = isinstance(like, FolderSource) and like.names is not None and outputs
         return like.model_copy(update={"path": alone.path, "split": None}) if like is not None and named else alone
-    if alone is not None and not outputs and isinstance(source, FolderSource):
+    if alone is not None and recipe is not None and not outputs and isinstance(source, FolderSource):
         return alone
     # What a file with that ending holds was declared for the training rows.
     alike = like is not None and (type(source) is type(like) or Path(source.path).suffix == Path(like.path).suffix != "")
@@ -81,11 +81,13 @@ def read_rows(
     return table
 
 
-def _alone(path: str, recipe: Recipe) -> Source | None:
-    """Return the source of nothing but files, if they are all that the model reads and the path holds some."""
+def _alone(path: str, recipe: Recipe | None) -> Source | None:
+    """Return the source of nothing but files, if the path holds some and they are all that the model reads, if there is one."""
     for part in Source.all().values():
-        if issubclass(part, FolderSource) and _inputs_of(recipe, part.kind.column) == list(recipe.inputs) and part.holds(path):
-            return part(path=path, labelled=False) if len(recipe.inputs) == 1 else None
+        if not issubclass(part, FolderSource) or not part.holds(path):
+            continue
+        if recipe is None or len(recipe.inputs) == len(_inputs_of(recipe, part.kind.column)) == 1:
+            return part(path=path, labelled=False)
     return None
 
 

@@ -125,11 +125,39 @@ def opened(value: bytes | str) -> Image.Image:
     return image
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a picture holds.
+
+    Args:
+        size: (height, width) as it is shown.
+        channels: 1 if it is grey, 3 if it has colours.
+        empty: Whether it is of one colour.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    empty: bool
+
+
+def examined(value: bytes | str) -> Content:
+    """Unpack a whole picture and return what it holds; raises what Pillow does for files that are damaged."""
+    with opened(value) as image:
+        size = _shown(image)
+        plain = _convert(image, "L" if image.mode in ("1", "L", "LA") or image.mode.startswith("I") else "RGB")
+        flat = all(band.getextrema()[0] == band.getextrema()[1] for band in plain.split())
+    return Content(size, len(plain.getbands()), flat)
+
+
 def _header(value: bytes | str) -> tuple[int, int]:
     """Return the (height, width) of a picture as it is shown."""
     with opened(value) as image:
-        turned = image.getexif().get(_ORIENTATION) in _TURNED
-        return (image.width, image.height) if turned else (image.height, image.width)
+        return _shown(image)
+
+
+def _shown(image: Image.Image) -> tuple[int, int]:
+    turned = image.getexif().get(_ORIENTATION) in _TURNED
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def _pixels(image: Image.Image, form: Form) -> Pixels:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from deepwright import examining
 from deepwright import findings as look
 from deepwright.advising import Advice
-from deepwright.errors import DataError, nearest
+from deepwright.errors import DataError, MissingExtra, nearest
 from deepwright.facts import Dtype
 from deepwright.findings import Finding, percent, unseen_labels
 from deepwright.kinds import Kind, infer_all, infer_target
+from deepwright.media import rooted
 from deepwright.parts import Spec
 from deepwright.table import Table, cast
 
@@ -159,7 +161,9 @@ def profile(table: Table, *, target: str | None = None, test: Table | None = Non
     entries = [_column(table.frame[name], typed[name], kinds[name]) for name in table.columns]
     few = {name: column.gather(_sampled(len(table), sample)) for name, column in typed.items()} if len(table) > sample else typed
     twins = look.same_information(few, target)
+    opened = _opened(table, kinds, test, target)
     found = [
+        *(finding for _, findings in opened.values() for finding in findings),
         *_within(table, typed, entries, kinds, target),
         *_sampled_findings(few, kinds, twins, target),
         *(look.against_test(table, test, {name: kind.type for name, kind in kinds.items()}, target) if test is not None else ()),
@@ -168,7 +172,7 @@ def profile(table: Table, *, target: str | None = None, test: Table | None = Non
         name=table.name,
         rows=len(table),
         sampled=sample if len(table) > sample else None,
-        columns=tuple(_noted(entry, twins) for entry in entries),
+        columns=tuple(_noted(entry, twins, opened[entry.name][0] if entry.name in opened else ()) for entry in entries),
         target=target,
         test_rows=len(test) if test is not None else None,
         notes=tuple(note.text for note in table.notes),
@@ -310,9 +314,31 @@ def _iso(moment: Any) -> str:
     return str(moment).removesuffix(" 00:00:00")
 
 
-def _noted(entry: ColumnProfile, twins: list[tuple[str, ...]]) -> ColumnProfile:
-    """Add what other columns say of this one, and that it is nearly unique."""
-    notes = list(entry.notes)
+def _opened(
+    table: Table, kinds: Mapping[str, Kind], test: Table | None, target: str | None
+) -> dict[str, tuple[tuple[str, ...], tuple[Finding, ...]]]:
+    """Open the files of every column that holds some; return the remarks on each and what is wrong with them."""
+    told: dict[str, tuple[tuple[str, ...], tuple[Finding, ...]]] = {}
+    for name, kind in kinds.items():
+        if kind.type not in ("image", "sound") or table.frame.schema[name] not in (pl.String, pl.Binary):
+            continue
+        column = rooted(table.frame[name], table.base)
+        try:
+            files = examining.examine(column, kind.type)
+        except MissingExtra as error:
+            told[name] = (), (examining.not_opened(name, error),)
+            continue
+        found = list(examining.findings(column, kind.type, files))
+        found += examining.same_files(column, kind.type, None if target in (None, name) else table.frame[target])
+        if test is not None and name in test.columns and test.frame.schema[name] in (pl.String, pl.Binary):
+            found += examining.shared_files(column, rooted(test.frame[name], test.base), kind.type)
+        told[name] = tuple(examining.remarks(files)), tuple(found)
+    return told
+
+
+def _noted(entry: ColumnProfile, twins: list[tuple[str, ...]], opened: tuple[str, ...]) -> ColumnProfile:
+    """Add what its files hold and what other columns say of this one."""
+    notes = [*entry.notes, *opened]
     for names in twins:
         if entry.name in names:
             notes.append(f"says the same as {', '.join(name for name in names if name != entry.name)}")

@@ -61,7 +61,7 @@ def headers(column: pl.Series) -> NDArray[np.int64]:
         MissingExtra: The library that reads sounds is not installed (E601).
     """
     need("soundfile", extra="audio")
-    found = [header for header in each(column, _header, _MEDIUM) if header is not None]
+    found = [header for header in each(column, _header, MEDIUM) if header is not None]
     return np.asarray(found, dtype=np.int64).reshape(-1, 2)
 
 
@@ -80,7 +80,7 @@ def decode(column: pl.Series, form: Form) -> tuple[Samples, NDArray[np.int32]]:
     lengths = np.zeros(len(column), np.int32)
     if column.null_count() < len(column):
         need("soundfile", extra="audio")
-    for row, sound in enumerate(each(column, lambda value: _read(value, form), _MEDIUM)):
+    for row, sound in enumerate(each(column, lambda value: _read(value, form), MEDIUM)):
         if sound is not None:
             out[row, : len(sound)] = sound
             lengths[row] = len(sound)
@@ -128,7 +128,7 @@ class _BrokenError(ValueError):
     """A file that is no sound, or none that can be true."""
 
 
-_MEDIUM = Medium(
+MEDIUM = Medium(
     "sounds",
     "E266",
     "whole files in one of WAV, FLAC, OGG, MP3",
@@ -184,6 +184,45 @@ def _check_riff(file: BinaryIO) -> None:
         at += 8 + size + size % 2
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a sound holds.
+
+    Args:
+        size: (samples,), of one channel.
+        rate: Samples a second.
+        channels: How many.
+        empty: Whether it is silent: all samples are the same.
+    """
+
+    size: tuple[int]
+    rate: int
+    channels: int
+    empty: bool
+
+
+def examined(value: bytes | str) -> Content:
+    """Read a whole sound and return what it holds.
+
+    Raises:
+        ValueError: It is no sound, or damaged; what else the files of :data:`MEDIUM` raise.
+    """
+    with _opened(value) as sound:
+        rate, channels, count = sound.samplerate, sound.channels, 0
+        low, high = np.float32(math.inf), np.float32(-math.inf)
+        while len(block := sound.read(rate, "float32")):
+            count += len(block)
+            low, high = np.minimum(low, block.min()), np.maximum(high, block.max())  # NaN if there is one
+        if sound.format == "FLAC" and count < sound.frames:
+            raise _cut_short(count, sound.frames)
+    if not count:
+        raise _BrokenError(_EMPTY)
+    peak = float(np.maximum(-low, high))
+    if not peak <= LOUDEST:
+        raise _too_loud(peak)
+    return Content((count,), rate, channels, bool(low == high))
+
+
 def _header(value: bytes | str) -> tuple[int, int]:
     with _opened(value) as sound:
         if not sound.frames:
@@ -205,19 +244,27 @@ def _read(value: bytes | str, form: Form) -> Samples:
                 parts.append(block.mean(1, dtype=block.dtype) if block.shape[1] > 1 else block[:, 0])
             wanted -= len(block)
         if sound.format == "FLAC" and wanted > 0:
-            raise _BrokenError(f"cut short: {sound.frames - wanted:,} of {sound.frames:,} samples are there")
+            raise _cut_short(sound.frames - wanted, sound.frames)
     mono = np.concatenate(parts) if parts else np.zeros(0, dtype)
     if not len(mono):
         raise _BrokenError(_EMPTY)
     if not exact:
         peak = float(np.abs(mono).max())  # NaN if there is one
         if not peak <= LOUDEST:
-            what = f"samples up to {peak:,.6g}" if math.isfinite(peak) else "samples that are NaN or infinite"
-            raise _BrokenError(f"holds {what}, where full scale is 1")
+            raise _too_loud(peak)
         if rate != form.rate:
             mono = need("soxr", extra="audio").resample(mono, rate, form.rate)
         mono = np.clip(np.rint(mono * _FULL), -_FULL, _FULL - 1).astype(np.int16)
     return mono[: form.length]
+
+
+def _cut_short(there: int, claimed: int) -> _BrokenError:
+    return _BrokenError(f"cut short: {there:,} of {claimed:,} samples are there")
+
+
+def _too_loud(peak: float) -> _BrokenError:
+    what = f"samples up to {peak:,.6g}" if math.isfinite(peak) else "samples that are NaN or infinite"
+    return _BrokenError(f"holds {what}, where full scale is 1")
 
 
 def _version(name: str) -> str:
