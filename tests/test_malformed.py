@@ -754,9 +754,7 @@ refused(
     "column image",
     "row",
 )
-repaired(
-    "a file that is no picture", folder(20) | {"pics/a/Thumbs.db": b"x"}, "inspect pics", "1 file is no picture", "Thumbs.db"
-)
+repaired("a file that is no picture", folder(20) | {"pics/a/Thumbs.db": b"x"}, "inspect pics", "1 file is no picture", "Thumbs.db")
 
 ODD = {
     "png-named.jpg": noise(1),
