@@ -3,16 +3,22 @@
 import contextlib
 import json
 from itertools import pairwise
+from pathlib import Path
 
+import jsonschema
+import polars as pl
 import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import deepwright as dw
 from deepwright.errors import RecipeError
 from deepwright.families import Feature
 from deepwright.mappings import override
 from deepwright.recipe import Rate, Recipe
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 FULL = {
     "data": {"clean": {"duplicates": "drop", "income": {"strip": "."}}, "split": {"by": "stratified", "test": 0.2}},
@@ -194,3 +200,92 @@ def test_rates_and_switches_have_short_forms():
     for bad in ({"frozen": "always", "gradual": 1}, {"frozen": "never"}, {"layer_decay": 0}, -1, True):
         with pytest.raises(RecipeError, match=r"training\.rates\.photo"):
             Recipe.parse({"training": {"rates": {"photo": bad}}})
+
+
+def test_options_without_a_type_are_those_of_the_type_that_fits(tmp_path):
+    texts = ["a long sentence about cats", "another sentence about dogs and rain", "what a day it was", "rain again, they said"]
+    table = pl.DataFrame(
+        {"words": [f"{texts[i % 4]} {i}" for i in range(80)], "size": [i % 7 for i in range(80)], "kind": ["x", "y"] * 40}
+    )
+    recipe = {
+        "inputs": {"words": {"encoder": {"type": "bag", "width": 8}}, "size": {}},
+        "outputs": {"kind": {"loss": "focal", "weight": 2.0}},
+        "training": {"steps": 1, "optimizer": {"lr": 0.25}, "schedule": {"warmup": 0.5}, "seed": 0},
+    }
+    model = dw.train(table, recipe=recipe, out=tmp_path / "model")
+    found = model.recipe
+    assert found.inputs["words"].type_name() == "text"
+    assert found.inputs["words"].encoder.type_name() == "bag"
+    assert found.inputs["size"].type_name() == "number"
+    assert (found.outputs["kind"].type_name(), found.outputs["kind"].weight) == ("binary", 2.0)
+    assert found.outputs["kind"].loss.type_name() == "focal"
+    plain = dw.train(table, recipe={**recipe, "training": {"steps": 1, "seed": 0}}, out=tmp_path / "plain").recipe.training
+    assert found.training.optimizer == plain.optimizer.model_copy(update={"lr": 0.25})
+    assert found.training.schedule == plain.schedule.model_copy(update={"warmup": 0.5})
+    assert Recipe.parse(recipe).dump(defaults=False)["inputs"]["words"].keys() == {"encoder"}
+    assert Recipe.parse(Recipe.parse(recipe).dump()) == Recipe.parse(recipe)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "code", "word"),
+    [
+        ({"inputs": {"wrds": {"encoder": "bag"}}}, "E107", "did you mean 'words'"),
+        ({"inputs": {"number": {"encoder": "bag"}}}, "E105", "identifier"),
+        ({"inputs": {"words": {"ngrams": 2}}}, "E105", "text"),
+        ({"data": {"derive": {"twice": "number * 2"}}, "inputs": {"twice": {"encoder": "mlp"}}}, "E105", "derived"),
+        ({"training": {"optimizer": {"momentum": 0.9}}}, "E105", "sgd"),
+    ],
+)
+def test_a_type_that_must_be_named_is_asked_for(recipe, code, word):
+    table = pl.DataFrame({"words": [f"a line of {i} words" for i in range(40)], "number": range(40), "kind": ["x", "y"] * 20})
+    with pytest.raises(RecipeError, match=code) as caught:
+        dw.train(table, target="kind", recipe=recipe)
+    assert word in str(caught.value)
+
+
+def test_settings_reach_into_what_the_call_names(tmp_path):
+    lines = ["城市,好", *(f"{'北京' if i % 2 else '上海'},{'是' if i % 3 else '否'}" for i in range(60))]
+    (tmp_path / "rows.csv").write_bytes("\n".join(lines).encode("gb18030"))
+    settings = ["data.source.encoding=gb18030", "training.steps=1"]
+    model = dw.train(tmp_path / "rows.csv", target="好", settings=settings, out=tmp_path / "model")
+    assert model.recipe.data.source.encoding == "gb18030"
+    with pytest.raises(RecipeError, match=r"E102.*did you mean 'encoding'"):
+        dw.train(tmp_path / "rows.csv", target="好", settings=["data.source.encodin=gb18030"])
+    assert Recipe.parse({"data": {"source": {"path": "rows.csv", "separator": ";"}}}).data.source.type_name() == "csv"
+
+
+@pytest.fixture(scope="module")
+def validator():
+    return jsonschema.Draft202012Validator(Recipe.full_schema())
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_schema_takes_the_examples(validator, path):
+    validator.validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "fits"),
+    [
+        ({"data": "rows.csv", "outputs": {"y": "number"}}, True),
+        ({"data": {"source": {"path": "rows.csv", "encoding": "gb18030"}}}, True),
+        ({"data": {"source": {"type": "csv", "path": "rows.csv", "encodin": "gb18030"}}}, False),
+        ({"data": {"clean": {"income": {"strip": "."}, "duplicates": "drop"}}}, True),
+        ({"data": {"clean": {"income": {"stripp": "."}}}}, False),
+        ({"data": {"time": "day", "split": {"by": "time", "validation": "4 months", "test": "1 day", "train": "2 years"}}}, True),
+        ({"data": {"split": {"validation": 2}}}, False),
+        ({"training": {"budget": "5m", "compile": True, "rates": {"image": 0.1, "tabular": {"lr": 0.5}}}}, True),
+        ({"training": {"budget": []}}, False),
+        ({"training": {"rates": {"image": "fast"}}}, False),
+        ({"training": {"optimizer": {"lr": 0.1}}, "inputs": {"words": {"encoder": "lstm"}}}, True),
+        ({"training": {"optimizer": {"momentum": 0.1}}}, False),
+        ({"outputs": {"y": {"type": "binary", "positive": 1}}}, True),
+    ],
+)
+def test_the_schema_takes_what_a_recipe_takes(validator, recipe, fits):
+    assert validator.is_valid(recipe) == fits
+    if fits:
+        Recipe.parse(recipe)
+    else:
+        with pytest.raises(RecipeError):
+            Recipe.parse(recipe)

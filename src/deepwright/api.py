@@ -484,16 +484,15 @@ def _recipe(
         ("training.budget", budget),
         ("training.seed", seed),
     ]
-    given = override(value, settings)
     for path, entry in extra:
         if entry is not None:
             section, key = path.split(".")
-            held = given.get(section)
-            given[section] = {
+            held = value.get(section)
+            value[section] = {
                 **({"source": held} if isinstance(held, str) else held or {}),
                 key: str(entry) if section == "data" else entry,
             }
-    return Recipe.parse(given, where=where)
+    return Recipe.parse(override(value, settings), where=where)  # last, since settings may be of what the call names
 
 
 def _is_pandas(data: Any) -> bool:

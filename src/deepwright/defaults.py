@@ -295,14 +295,7 @@ def target_feature(table: Table, name: str) -> tuple[Feature, Kind]:
         DataError: The column cannot be an output.
         RecipeError: There is no such column (E107).
     """
-    if name not in table.columns:
-        raise RecipeError(
-            "E107",
-            f"there is no column {name!r}{nearest(name, table.columns)}",
-            where=table.name,
-            got=", ".join(table.columns[:30]),
-            fix="--target COLUMN",
-        )
+    _check_column(table, name, "--target COLUMN")
     kind = infer_target(table.frame[name], name, table.base)
     if kind.type == "tags" and any(_aligned(table, other, name) for other in table.columns if other != name):
         kind = Kind("labels", "lists as long as those of another column")
@@ -322,6 +315,34 @@ def target_feature(table: Table, name: str) -> tuple[Feature, Kind]:
             fix=f"outputs: {{{name}: category}} if it is a class",
         )
     return Feature.parse(kind.type), kind
+
+
+def _check_column(table: Table, name: str, fix: str) -> None:
+    if name not in table.columns:
+        found = ", ".join(table.columns[:30])
+        raise RecipeError(
+            "E107", f"there is no column {name!r}{nearest(name, table.columns)}", where=table.name, got=found, fix=fix
+        )
+
+
+def input_feature(table: Table, name: str, given: Feature) -> Feature:
+    """Return an input of the type that fits a column, with the options that are given without one.
+
+    Raises:
+        RecipeError: There is no such column (E107), or it fits no type of an input (E105).
+    """
+    _check_column(table, name, "correct the name in inputs")
+    kind = infer(table.frame[name], name)
+    if kind.type in NOT_INPUTS or kind.type not in (*Feature.types(), "tokens"):
+        raise RecipeError(
+            "E105",
+            "the type must be named, since the values do not tell it",
+            where=f"inputs.{name}",
+            got=f"{kind.type}: {kind.why}" if kind.why else kind.type,
+            expected="one of " + ", ".join(key for key, part in Feature.all().items() if part.example().can_input),
+            fix=f"inputs: {{{name}: {{type: category, …}}}}",
+        )
+    return Feature.completed(given, kind.usual or kind.type)
 
 
 def resolve_network(recipe: Recipe, rows: int, kinds: Mapping[str, TargetKind]) -> Recipe:
@@ -539,13 +560,13 @@ def _training(training: Training, rows: int, usual: _Usual, learnt: Sequence[str
         chosen["batch"] = usual.batch
     if training.epochs is None and training.steps is None and training.budget is None:
         chosen["epochs"] = usual.epochs
-    if training.optimizer is None:
-        chosen["optimizer"] = Optimizer.parse(usual.optimizer)
+    if training.optimizer is None or not training.optimizer.typed:
+        chosen["optimizer"] = Optimizer.completed(training.optimizer, usual.optimizer)
         if learnt and not training.rates:
             # What was learnt before moves slowly; the output layer, which was not, moves as fast as a new network.
             chosen["rates"] = {name: Rate(lr=0.1) for name in learnt}
-    if training.schedule is None:
-        chosen["schedule"] = Schedule.parse(usual.schedule)
+    if training.schedule is None or not training.schedule.typed:
+        chosen["schedule"] = Schedule.completed(training.schedule, usual.schedule)
     if training.patience is None:
         chosen["patience"] = usual.patience
     return training.model_copy(update=chosen)

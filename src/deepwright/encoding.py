@@ -34,7 +34,7 @@ def _label(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-Label = Annotated[str, BeforeValidator(_label)]
+Label = Annotated[str, BeforeValidator(_label, json_schema_input_type=str | int | float)]
 """A value of a text column in a recipe; YAML reads ``1`` as a number, and it means the text ``"1"``."""
 
 

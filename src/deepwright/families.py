@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class Source(Part):
-    """Where a table comes from. A path alone stands for the source that recognises it."""
+    """Where a table comes from. A path alone stands for the source that recognises it; so does one with options and no type."""
 
     family: ClassVar[str] = "sources"
 
@@ -92,12 +92,19 @@ class Source(Part):
         return None
 
     @classmethod
+    def forms(cls) -> list[dict[str, Any]]:
+        """Return the schemas of a path alone, and of one with options."""
+        return [{"type": "string"}, {"type": "object", "required": ["path"], "not": {"required": ["type"]}}]
+
+    @classmethod
     def shorthand(cls, value: Any) -> Any:
         """Let a path stand for the source that recognises it.
 
         Raises:
             PydanticCustomError: No source recognises the path.
         """
+        if isinstance(value, dict) and "type" not in value and isinstance(value.get("path"), str):
+            return {**cls.shorthand(value["path"]), **value}
         if not isinstance(value, str):
             return value
         for name, part in cls.all().items():
@@ -323,6 +330,7 @@ class Feature(Part):
     """A kind of column: how its values become arrays, and predictions become values. Free of torch."""
 
     family: ClassVar[str] = "features"
+    typeless: ClassVar[bool] = True
     state: ClassVar[type[State]] = State
     dtype: ClassVar[Dtype] = "text"
     """What the data path casts the column to before ``fit`` and ``encode``."""
@@ -558,6 +566,7 @@ class Optimizer(Part):
     """How gradients become steps."""
 
     family: ClassVar[str] = "optimizers"
+    typeless: ClassVar[bool] = True
 
     lr: float = Field(1e-3, gt=0)
     """The peak learning rate; the schedule multiplies it."""
@@ -573,6 +582,7 @@ class Schedule(Part):
     """How the learning rate changes. A pure function of progress, so that a resumed run needs no state of it."""
 
     family: ClassVar[str] = "schedules"
+    typeless: ClassVar[bool] = True
 
     warmup: float = Field(0.0, ge=0, le=1)
     """The fraction of all steps over which the learning rate rises linearly from zero."""

@@ -165,8 +165,9 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any) -> None:
         if not isinstance(node, dict):
             raise TypeError(key)
         if isinstance(node.get(key), str):
-            # a type name alone stands for {type: name}; a path of `data` for {source: path}
-            node[key] = {"source" if key == "data" else "type": node[key]}
+            # a type name alone stands for {type: name}, a path for {source: path} or {path: path}
+            stands = {"data": "source", "source": "path", "test": "path"}
+            node[key] = {stands.get(key, "type"): node[key]}
         if node.get(key) is None:
             node[key] = {}
         node = node[key]

@@ -16,7 +16,7 @@ import inspect
 import itertools
 import pkgutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
 from typing import Any, ClassVar, Self, cast
@@ -62,10 +62,14 @@ class Part(Spec):
     Attributes:
         family: The folder of the family; set on family bases only.
         aliases: Former type names, which keep loading.
+        typeless: Whether options of the family's own may be given without a type, which the data then decide; set on bases only.
+        typed: Whether this is a part, not such options.
     """
 
     family: ClassVar[str] = ""
     aliases: ClassVar[tuple[str, ...]] = ()
+    typeless: ClassVar[bool] = False
+    typed: ClassVar[bool] = True
 
     @classmethod
     def is_family(cls) -> bool:
@@ -135,8 +139,15 @@ class Part(Spec):
         return {"type": value} if isinstance(value, str) else value
 
     @classmethod
+    def forms(cls) -> list[dict[str, Any]]:
+        """Return the JSON schemas of the forms that a family adds to :meth:`shorthand`."""
+        return []
+
+    @classmethod
     def parse(cls, value: Any) -> Self:
         """Build a part of this family from a type name, a mapping with a ``type`` key, or a part.
+
+        A mapping without a type, of options that all parts of an :attr:`typeless` family have, makes one that is not :attr:`typed`.
 
         Raises:
             pydantic.ValidationError: The mapping does not fit the type's fields.
@@ -145,11 +156,13 @@ class Part(Spec):
         if isinstance(value, cls):
             return value
         body = cls.shorthand(value)
+        if cls.typeless and cls.is_family() and isinstance(body, dict) and body.keys() <= cls.model_fields.keys():
+            return cast("Self", _untyped(cls).model_validate(body))
         if not isinstance(body, dict) or not isinstance(body.get("type"), str):
             raise PydanticCustomError(
                 "missing_type",
                 "expected a type name or a mapping with a 'type' key",
-                {"family": cls.family, "known": ", ".join(cls.types())},
+                {"family": cls.family, "known": ", ".join(cls.types()), "own": ", ".join(cls.model_fields) if cls.typeless else ""},
             )
         fields = {key: entry for key, entry in body.items() if key != "type"}
         return cls.resolve(body["type"]).model_validate(fields)
@@ -160,7 +173,14 @@ class Part(Spec):
         Args:
             defaults: Whether fields that hold their default are written too.
         """
-        return {"type": self.type_name(), **self.model_dump(mode="json", exclude_defaults=not defaults)}
+        own = {"type": self.type_name()} if self.typed else {}
+        return own | self.model_dump(mode="json", exclude_defaults=not defaults, exclude_unset=not self.typed)
+
+    @classmethod
+    def completed(cls, given: Self | None, usual: str | Mapping[str, Any]) -> Self:
+        """Return the part of the type ``usual`` with its options, of which those of ``given``, without a type, come first."""
+        own = {} if given is None else {name: getattr(given, name) for name in given.model_fields_set}
+        return cls.parse({**({"type": usual} if isinstance(usual, str) else usual), **own})
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -178,6 +198,13 @@ class Part(Spec):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         # pydantic cannot emit a $ref to a definition that it does not own: json_schema() links this placeholder.
         return {"x-family": cls.family} if cls.is_family() else handler(schema)
+
+
+@cache
+def _untyped(family: type[Part]) -> type[Part]:
+    """Return what holds options of a family without a type. The base itself cannot: to validate it is to look for a type."""
+    made: type[Part] = type(f"Untyped{family.__name__}", (family,), {"__module__": family.__module__, "typed": False})
+    return made
 
 
 @cache
@@ -216,6 +243,11 @@ def json_schema(root: type[BaseModel]) -> dict[str, Any]:
             body["properties"] = {"type": {"const": name}, **body.get("properties", {})}
             body["required"] = ["type", *body.get("required", [])]
             definitions[f"{family}.{name}"] = body
+        if base.typeless:
+            body = _untyped(base).model_json_schema()
+            definitions |= body.pop("$defs", {})
+            _describe(base, body)
+            definitions[family] = body
     schema = root.model_json_schema()
     definitions |= schema.pop("$defs", {})
     for spec in (root, *_specs(Spec)):
@@ -231,8 +263,10 @@ def json_schema(root: type[BaseModel]) -> dict[str, Any]:
         if family := node.get("x-family"):
             names = [key for key in definitions if key.startswith(f"{family}.")]
             keep = {key: node[key] for key in ("description", "default", "title") if key in node}
-            refs: list[dict[str, Any]] = [{"$ref": f"#/$defs/{key}"} for key in names]
-            return {**keep, "anyOf": [{"enum": [key.partition(".")[2] for key in names]}, *refs]}
+            typeless = [family] if family in definitions else []
+            refs: list[dict[str, Any]] = [{"$ref": f"#/$defs/{key}"} for key in (*names, *typeless)]
+            short = [{"enum": [key.partition(".")[2] for key in names]}, *families()[family].forms()]
+            return {**keep, "anyOf": [*short, *refs]}
         return {key: link(value) for key, value in node.items()}
 
     linked: dict[str, Any] = link({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": definitions})

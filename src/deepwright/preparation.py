@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from deepwright.caching import encode_cached, encode_stored, too_large
 from deepwright.clean import CleanState, drop_rows, fit_clean
 from deepwright.datapath import Arrays, DataPath, missing_targets, tidied
-from deepwright.defaults import resolve_columns, resolve_network, resolve_split, target_feature
+from deepwright.defaults import input_feature, resolve_columns, resolve_network, resolve_split, target_feature
 from deepwright.derive import derive
 from deepwright.errors import DataError, RecipeError
 from deepwright.facts import PIXELS, TargetFacts
@@ -161,11 +161,12 @@ def open_tables(recipe: Recipe, table: Table | None, targets: Sequence[str]) -> 
     else:
         held = tidied(recipe, recipe.data.test.read()) if recipe.data.test is not None else None
         table, name = tidied(recipe, table), held.name if held is not None else "test rows of the split"
-    return table, held, name, with_targets(recipe, table, targets)
+    return table, held, name, with_types(recipe, table, targets)
 
 
-def with_targets(recipe: Recipe, table: Table, targets: Sequence[str]) -> Recipe:
-    """Return the recipe with the outputs declared that it lacks, of types that are inferred from a tidy table."""
+def with_types(recipe: Recipe, table: Table, targets: Sequence[str]) -> Recipe:
+    """Return the recipe with types, inferred from a tidy table, for columns declared without one and for outputs that it lacks."""
+    recipe = _typed(recipe, table)
     inferred: dict[str, Feature]
     if recipe.data.time is not None and targets and not recipe.outputs:
         inferred = {_free("future", table): Feature.parse({"type": "forecast", "channels": list(targets)})}
@@ -174,6 +175,20 @@ def with_targets(recipe: Recipe, table: Table, targets: Sequence[str]) -> Recipe
     else:
         inferred = {target: target_feature(table, target)[0] for target in targets if target not in recipe.outputs}
     return recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
+
+
+def _typed(recipe: Recipe, table: Table) -> Recipe:
+    """Give columns that are declared without a type the one that fits."""
+    open_inputs, open_outputs = (
+        {name: feature for name, feature in columns.items() if not feature.typed} for columns in (recipe.inputs, recipe.outputs)
+    )
+    if not open_inputs and not open_outputs:
+        return recipe
+    if derived := [name for name in (*open_inputs, *open_outputs) if name in recipe.data.derive]:
+        raise RecipeError("E105", f"{', '.join(derived)}: the type of a derived column must be named", where="data.derive")
+    inputs = {name: input_feature(table, name, given) for name, given in open_inputs.items()}
+    outputs = {name: Feature.completed(given, target_feature(table, name)[0].type_name()) for name, given in open_outputs.items()}
+    return recipe.replace(inputs={**recipe.inputs, **inputs}, outputs={**recipe.outputs, **outputs})
 
 
 def _free(name: str, table: Table) -> str:

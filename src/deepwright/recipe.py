@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from deepwright.errors import Problem, RecipeError, nearest
 from deepwright.families import Average, Encoder, Feature, Fusion, Logger, Optimizer, Schedule, Source
@@ -35,7 +35,7 @@ def _seconds(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+Duration = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0)]
 """Seconds, or a text such as ``90s``, ``5m``, ``1.5h``."""
 
 
@@ -44,7 +44,9 @@ def _switch(value: Any) -> Any:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
-Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)]
+Switch = Annotated[
+    Literal["auto", "on", "off"], BeforeValidator(_switch, json_schema_input_type=Literal["auto", "on", "off"] | bool)
+]
 """``on``, ``off``, or ``auto``, which measures."""
 
 P = TypeVar("P", bound=Part)
@@ -74,8 +76,15 @@ class ColumnClean(Spec):
     """``keep``: features handle them; ``drop``: training rows are dropped; any other value replaces them."""
 
 
+def _with_columns(schema: dict[str, Any]) -> None:
+    """Let a schema of cleaning tell that other keys are columns."""
+    schema["additionalProperties"] = schema["properties"]["columns"]["additionalProperties"]
+
+
 class Clean(Spec):
     """How the data are cleaned: nothing unless declared. Keys other than the fields are columns."""
+
+    model_config = ConfigDict(json_schema_extra=_with_columns)
 
     duplicates: Literal["keep", "drop"] = "keep"
     """Training rows that repeat an earlier one in every column."""
@@ -122,11 +131,22 @@ class Spans(Spec):
     """Behind the validation rows."""
 
 
+def _with_stretches(schema: dict[str, Any]) -> None:
+    """Let a schema of a split tell that its sides may be stretches of time."""
+    for side in Spans.model_fields:
+        held = schema["properties"].setdefault(side, {})
+        held["anyOf"] = [*held.pop("anyOf", []), {"type": "string"}]
+        if "type" in held:
+            held["anyOf"].insert(0, {key: held.pop(key) for key in ("type", "minimum", "exclusiveMaximum") if key in held})
+
+
 class Split(Spec):
     """How rows are divided into training, validation and test rows.
 
     By time, ``train``, ``validation`` and ``test`` may be stretches of it: ``{by: time, validation: 4 months, test: 4 months}``.
     """
+
+    model_config = ConfigDict(json_schema_extra=_with_stretches)
 
     by: Literal["auto", "random", "stratified", "group", "time", "last", "column", "file"] = "auto"
     """``auto``: stratified for a class output, else random. ``last``: of each ``group`` (a user), the latest row tests and the one
@@ -232,6 +252,8 @@ class Rate(Spec):
 
     Its layers, from the inputs to the top, are what its encoder lists one after the other: blocks, stages, dense layers.
     """
+
+    model_config = ConfigDict(json_schema_extra={"type": ["object", "number"]})
 
     lr: float = Field(1.0, ge=0)
     """Times the optimizer's learning rate."""
@@ -420,7 +442,10 @@ class Recipe(Spec):
     @classmethod
     def full_schema(cls) -> dict[str, Any]:
         """Return the JSON schema of recipes, all parts included."""
-        return json_schema(cls)
+        schema = json_schema(cls)
+        properties = schema["properties"]
+        properties["data"] = {"anyOf": [{"type": "string"}, properties["data"]]}
+        return schema
 
 
 def parse_part(family: type[P], value: Any, *, where: str) -> P:
@@ -449,7 +474,7 @@ def _problems(error: ValidationError, where: str, value: Any) -> Iterator[Proble
         got = repr(item["input"])
         got = got if len(got) <= 80 else got[:77] + "..."
         if kind == "extra_forbidden":
-            known = _known_keys(loc[:-1]) or _part_keys(value, loc[:-1])
+            known = _part_keys(value, loc[:-1]) or _known_keys(loc[:-1])
             yield Problem(
                 "E102",
                 f"unknown key {loc[-1]!r}{nearest(loc[-1], known)}",
@@ -461,7 +486,9 @@ def _problems(error: ValidationError, where: str, value: Any) -> Iterator[Proble
         elif kind == "unknown_source":
             yield Problem("E104", item["msg"], place, expected=context["known"], fix=context["fix"])
         elif kind == "missing_type":
-            yield Problem("E105", item["msg"], place, got, f"one of {context['known']}")
+            open_ = f"; of a type that the data decide only {context['own']}" if context["own"] else ""
+            fix = "add the key type" if isinstance(item["input"], dict) else "write a type"
+            yield Problem("E105", item["msg"], place, got, f"type: one of {context['known']}{open_}", fix=fix)
         elif kind == "missing":
             yield Problem("E105", f"the key {loc[-1]!r} is required", place)
         else:
@@ -502,6 +529,7 @@ def _part_keys(value: Any, loc: Iterable[int | str]) -> list[str]:
     """Return the keys of the part that stands at ``loc`` of the plain values, by its ``type``."""
     for step in loc:
         value = _at(value, step)
+    value = Source.shorthand(value) if isinstance(value, dict) and "path" in value else value
     kind = value.get("type") if isinstance(value, Mapping) else None
     bases = [base for base in families().values() if kind in base.types()]
     return list(dict.fromkeys(name for base in bases for name in base.resolve(str(kind)).model_fields))
@@ -510,7 +538,7 @@ def _part_keys(value: Any, loc: Iterable[int | str]) -> list[str]:
 def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
     """Find what no field alone can see."""
     for name, feature in recipe.inputs.items():
-        if not feature.can_input:
+        if feature.typed and not feature.can_input:
             yield Problem("E106", f"the type {feature.type_name()} cannot be an input", f"{where}: inputs.{name}")
         for key in ("head", "loss", "of"):
             if getattr(feature, key) is not None:
@@ -520,7 +548,7 @@ def _contradictions(recipe: Recipe, where: str) -> Iterator[Problem]:
             yield Problem("E106", f"encoder belongs to an input, and {name} is an output", f"{where}: outputs.{name}.encoder")
         if feature.same_as is not None and not feature.can_input:
             yield Problem("E106", f"same_as belongs to an input, and {name} is an output", f"{where}: outputs.{name}.same_as")
-        if not feature.can_output:
+        if feature.typed and not feature.can_output:
             yield Problem("E106", f"the type {feature.type_name()} cannot be an output", f"{where}: outputs.{name}")
         if name in recipe.inputs:
             yield Problem("E106", f"{name} is an input and an output", f"{where}: inputs.{name}", fix="remove it from one of them")

@@ -18,9 +18,13 @@ Shape = tuple[int, ...]
 Padding = Literal["valid", "same"]
 """``valid``: windows stay inside; ``same``: the edges are padded so that the output has ``ceil(size / stride)`` places."""
 
+_Side = Annotated[int, Field(ge=1)]
 Pair = Annotated[
-    tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]],
-    BeforeValidator(lambda value: (value, value) if isinstance(value, int) and not isinstance(value, bool) else value),
+    tuple[_Side, _Side],
+    BeforeValidator(
+        lambda value: (value, value) if isinstance(value, int) and not isinstance(value, bool) else value,
+        json_schema_input_type=_Side | tuple[_Side, _Side],
+    ),
 ]
 """Height and width; one number stands for both."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deepwright.cli.options import Json, Quiet, Targets, check_out
+from deepwright.cli.options import Json, Quiet, Settings, Targets, check_out
 from deepwright.console import Console, emit, emit_json
 from deepwright.errors import UsageError
 
@@ -17,12 +17,7 @@ def find(
     what: Annotated[Literal["lr", "batch"], typer.Argument(metavar="lr|batch", help="What to look for.", show_default=False)],
     data: Annotated[str, typer.Argument(metavar="RECIPE_OR_DATA", help="A recipe, or data with --target.", show_default=False)],
     target: Targets = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be given several times.", show_default=False
-        ),
-    ] = None,
+    settings: Settings = None,
     steps: Annotated[int, typer.Option("--steps", min=10, help="Steps of the test of learning rates.")] = 100,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE.html", help="Also write a page with a picture.", show_default=False)

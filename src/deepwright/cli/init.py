@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Targets, Test
+from deepwright.cli.options import Reading, Targets, Test, read_as
 from deepwright.console import Console, emit
 from deepwright.errors import BundleError
 
@@ -16,6 +17,7 @@ def init(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a folder.", show_default=False)],
     target: Targets = None,
     test: Test = None,
+    settings: Reading = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Where to write the recipe; stdout by default.", show_default=False),
@@ -29,11 +31,11 @@ def init(
     from deepwright.bundle import write_atomically
     from deepwright.steps.init import init as step
 
-    text = step(data, target or [], test=test)
+    text = step(read_as(data, settings), target or [], test=test)
     if out is None:
         emit(text)
         return
     write_atomically(out, text.encode())
     console = Console()
     console.say("recipe", str(out))
-    console.say("next", f"deepwright train {out}")
+    console.say("next", f"deepwright train {shlex.quote(str(out))}")

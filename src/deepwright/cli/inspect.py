@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Json, Test, Time, check_out
+from deepwright.cli.options import Json, Reading, Test, Time, check_out, read_as
 from deepwright.console import emit, emit_json
 
 
@@ -19,6 +19,7 @@ def inspect(
     ] = None,
     test: Test = None,
     time: Time = None,
+    settings: Reading = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE.html", help="Also write a page with pictures.", show_default=False)
     ] = None,
@@ -30,7 +31,7 @@ def inspect(
     from deepwright.cli.render import render_profile
     from deepwright.steps.inspect import inspect as step
 
-    profile = step(data, target=target, test=test, time=time)
+    profile = step(read_as(data, settings), target=target, test=test, time=time)
     if report is not None:
         from deepwright.bundle import write_atomically
         from deepwright.reporting.inspection import inspection_html
@@ -40,6 +41,7 @@ def inspect(
         emit_json(profile.model_dump(mode="json"))
     else:
         wanted = f" --target {shlex.quote(target or 'COLUMN')}" if target or time is None else ""
+        wanted += "".join(f" --set {shlex.quote(setting)}" for setting in settings or [])
         wanted += f" --time {shlex.quote(time)} --horizon N" if time is not None else ""
         known = [f"{each.command}\n        {each.why}" for each in profile.advice]
         emit(render_profile(profile, advice="\n    or: ".join([*known, f"deepwright train {shlex.quote(data)}{wanted}"])))

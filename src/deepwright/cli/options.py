@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from deepwright.families import Source
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
@@ -24,6 +27,44 @@ Time = Annotated[
     str | None,
     typer.Option("--time", metavar="COLUMN", help="The column of the rows' time: the next rows are foretold.", show_default=False),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be given several times.", show_default=False),
+]
+Reading = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="How the data are read, such as data.source.encoding=gb18030; may be given several times.",
+        show_default=False,
+    ),
+]
+
+
+def read_as(data: str, settings: list[str] | None) -> Source | str:
+    """Return data with settings of how they are read.
+
+    Raises:
+        UsageError: A setting is of something else (E701).
+        RecipeError: The source has no such option.
+    """
+    if not settings:
+        return data
+    for setting in settings:
+        if not setting.strip().startswith("data.source."):
+            raise UsageError(
+                "E701",
+                "only how the data are read can be set here",
+                got=f"--set {setting}",
+                expected="a key that begins with data.source.",
+                fix="--set data.source.encoding=gb18030",
+            )
+    from deepwright.mappings import override
+    from deepwright.recipe import Recipe
+
+    source = Recipe.parse(override({"data": {"source": data}}, settings)).data.source
+    return data if source is None else source
 
 
 def check_out(out: Path | None, *read: str | None, page: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepwright.cli.options import Json, Quiet, Targets, Test, Time
+from deepwright.cli.options import Json, Quiet, Settings, Targets, Test, Time
 from deepwright.console import Console, emit_json, is_leader
 from deepwright.errors import UsageError
 
@@ -39,12 +39,7 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="The seed of everything random.", show_default=False)
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be given several times.", show_default=False
-        ),
-    ] = None,
+    settings: Settings = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that exists.")] = False,
     on: Annotated[
         str | None,

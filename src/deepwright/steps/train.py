@@ -21,7 +21,7 @@ from deepwright.datapath import tidied
 from deepwright.detecting import Calibration, calibrated, told
 from deepwright.errors import ExportError, RecipeError, UsageError, need
 from deepwright.origins import Reach, foretells, judged
-from deepwright.preparation import Part, Prepared, held_out_rows, open_scan, open_tables, prepare, taken_notes, with_targets
+from deepwright.preparation import Part, Prepared, held_out_rows, open_scan, open_tables, prepare, taken_notes, with_types
 from deepwright.progress import Event, Listener, silent
 from deepwright.recipe import Recipe
 from deepwright.reporting.summary import headline, worst_rows
@@ -113,8 +113,8 @@ def _prepared_scan(recipe: Recipe, scan: Scan, target: list[str], listener: List
     recipe, held, name = held_out_rows(recipe)
     if recipe.data.test is not declared:
         scan = dataclasses.replace(scan, notes=taken_notes(scan.notes))
-    if target:
-        recipe = with_targets(recipe, tidied(recipe, scan.sample()), target)
+    if target or not all(feature.typed for feature in (*recipe.inputs.values(), *recipe.outputs.values())):
+        recipe = with_types(recipe, tidied(recipe, scan.sample()), target)
     listener(Event("data", f"{len(scan):,} rows are streamed from disk, one column at a time"))
     return prepare_scan(recipe, scan, held, name, default_store(), listener)
 
