@@ -133,3 +133,19 @@ def test_every_column_has_a_kind(values):
     column = pl.Series("x", values, strict=False)
     assert infer(column, "x").type in known
     assert infer_target(column, "x").type in known
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("review", ["质量很好", "太差了，不会再买", "物流很快", "一般般吧"] + [f"第{i}次购物很满意" for i in range(20)], "text"),
+        ("评论", ["质量很好", "太差了", "物流快", "一般般吧", "包装破损", "性价比高"], "text"),
+        ("user_comment", ["great film", "loved it", "a joy to watch", "poor acting", "so so"], "text"),
+        ("place", ["great film", "loved it", "a joy to watch", "poor acting", "so so"], "category"),
+        ("context", [f"a{i}" for i in range(10)], "category"),
+        ("text", ["yes", "no", "maybe"] * 10, "category"),
+        ("textile", ["blue wool", "red silk", "green cotton", "grey linen"], "category"),
+    ],
+)
+def test_names_tell_short_texts(name, values, kind):
+    assert infer(pl.Series(name, values), name).type == kind

@@ -23,6 +23,11 @@ _IDENTIFIER = re.compile(r"(^|[_\s.-])(?i:id|uuid|guid|key|index)$|[a-z](Id|ID)$
 _REFERENCE = re.compile(r"(^|[_\s.-])(?i:id)$|[a-z](Id|ID)$|^(?i:user|item|customer|product|movie|book)id$")
 """Names of columns whose integers name something else, as users and items of ratings: how large they are says nothing."""
 _LEADING_ZERO = r"^0\d+$"
+_PROSE = re.compile(
+    r"(?<![a-z])(text|review|comment|sentence|message|content|question|answer|headline|utterance|feedback|tweet)s?(?![a-z])"
+    r"|文本|评论|评价|内容|正文|标题|留言|句子|问题|回答|消息|反馈",
+    re.IGNORECASE,
+)
 _CHINESE = r"[\x{3040}-\x{30ff}\x{4e00}-\x{9fff}\x{ac00}-\x{d7af}]"
 _MOSTLY = 0.98
 _MASK = re.compile(r"(^|[_\s.-])(?i:masks?|segmentations?)$")
@@ -194,7 +199,7 @@ def _text(known: pl.Series, distinct: int, name: str) -> Kind:
         for kind in (_date(known), _files(known), _numbers(known), _tags(known)):
             if kind:
                 return kind
-    return _words(known, distinct, note)
+    return _words(known, distinct, name, note)
 
 
 def _not_numbers(known: pl.Series, numbers: pl.Series, name: str) -> str:
@@ -281,17 +286,18 @@ def _sample(known: pl.Series) -> pl.Series:
     return known.gather_every(max(1, len(known) // 2000))
 
 
-def _words(known: pl.Series, distinct: int, note: str) -> Kind:
-    """Tell free text from identifiers and categories by the length of the texts and how often they recur."""
+def _words(known: pl.Series, distinct: int, name: str, note: str) -> Kind:
+    """Tell free text from identifiers and categories by the length of the texts, how often they recur, and how they are named."""
     count = len(known)
     sample = _sample(known)
     words = float(sample.str.count_matches(r"\s+").mean() or 0) + 1  # type: ignore[arg-type]
     chinese = float(sample.str.count_matches(_CHINESE).mean() or 0)  # type: ignore[arg-type]
     recurring = distinct <= count / 2
     long = words >= (8 if recurring else 5) or chinese >= (16 if recurring else 8)
-    if long and (distinct > 50 or not recurring):
-        what = f"{words:.0f} words" if words >= 5 else f"{chinese:.0f} characters"
-        return Kind("text", f"{what} a row, {distinct:,} distinct", note)
+    named = not recurring and (words >= 2 or chinese >= 3) and _PROSE.search(name) is not None
+    if (long and (distinct > 50 or not recurring)) or named:
+        what = f"{chinese:.0f} characters" if words < 2 or (chinese >= 8 and words < 5) else f"{words:.0f} words"
+        return Kind("text", f"{what} a row, {distinct:,} distinct{', and named like texts' if named and not long else ''}", note)
     if distinct >= 0.99 * count and count >= 20 and not note:
         return Kind("identifier", "another text in every row" if distinct == count else "nearly unique", "left out unless declared")
     if not recurring and not note:
