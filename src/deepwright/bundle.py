@@ -58,13 +58,7 @@ class Bundle:
         try:
             manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
-            raise BundleError(
-                "E301",
-                "not a bundle",
-                where=str(root),
-                got="no manifest.json" if root.exists() else "no such file or folder",
-                expected="a directory that `deepwright train` wrote",
-            ) from None
+            raise _no_bundle(root) from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise BundleError("E302", "the manifest cannot be read", where=f"{root}/{MANIFEST}", got=error) from None
         if not isinstance(manifest, dict) or not _lists_files(manifest.get("files")):
@@ -344,3 +338,18 @@ def _sync(file: Path) -> None:
 def _sha256(file: Path) -> str:
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _no_bundle(place: Path) -> BundleError:
+    """Return the error for a path that is none, with what seems to be meant."""
+    expected = "a directory that `deepwright train` wrote"
+    if place.is_file():
+        fix = "name the bundle first, and the data behind it"
+        return BundleError("E301", "not a bundle", where=str(place), got="a file", expected=expected, fix=fix)
+    if place.exists():
+        return BundleError("E301", "not a bundle", where=str(place), got=f"no {MANIFEST}", expected=expected)
+    beside = sorted(other.parent.name for other in place.parent.glob(f"*/{MANIFEST}"))
+    what = f"there is no bundle {place.name}{nearest(place.name, beside)}"
+    where = "" if place.is_absolute() else f"; it was looked for in {Path.cwd()}"
+    fix = f"correct the path{where}" + (f"; bundles there: {', '.join(beside[:10])}" if beside else "")
+    return BundleError("E301", what, where=str(place), expected=expected, fix=fix)

@@ -55,7 +55,7 @@ def prepare(recipe: Recipe, table: Table, held: Table | None, test_name: str, li
     learnt = sides[0][1]
     recipe = _resolved(recipe, line, learnt)
     _expect_enough(recipe, line, sides)
-    notes = [*line.table.notes, *notes, *_left_over(line, sides)]
+    notes = [*line.table.notes, *notes, _told(recipe), *_left_over(line, sides)]
     train_rows = line.table.with_frame(line.table.frame[:learnt])
     data = _fitted(recipe, train_rows, line.step)
     recipe = resolve_network(recipe, _count(recipe, 0, learnt), dict.fromkeys(recipe.outputs, "forecast"))
@@ -234,6 +234,17 @@ def _resolved(recipe: Recipe, line: Timeline, rows: int) -> Recipe:
             feature = feature.model_copy(update={"length": ahead, "encoder": encoder})
         inputs[name] = feature
     return recipe.replace(inputs=inputs, outputs=outputs)
+
+
+def _told(recipe: Recipe) -> Note:
+    """Say what is foretold from what, which may not have been declared."""
+    (feature,) = (each for each in recipe.outputs.values() if isinstance(each, Forecast))
+    look_back = max(each.length or 1 for each in recipe.inputs.values() if isinstance(each, Window))
+    names = _channels(feature)
+    what = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    if feature.past:
+        return Note("forecast", f"{look_back:,} rows of {what} are rebuilt")
+    return Note("forecast", f"{feature.horizon:,} rows of {what} are foretold from {look_back:,} rows before")
 
 
 Sides = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]

@@ -226,7 +226,7 @@ def _key(data: DataPath, table: Table, name: str | None, what: str, taken: tuple
             f"no column tells the {what}s apart",
             where=table.name,
             got=", ".join(table.columns[:20]),
-            expected="a column that is a category of the model: " + ", ".join(categories),
+            expected="a column that is a category of the model: " + (", ".join(categories) or "it has none"),
             fix=f"--{what} COLUMN",
         )
     return found
