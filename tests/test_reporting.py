@@ -544,3 +544,15 @@ def test_inspection_of_many_columns_stays_small():
     check(page)
     assert "440 further columns" in page
     assert len(page) < 400_000
+
+
+def test_axes_of_whole_numbers_have_whole_ticks():
+    assert ticks(1, 3, 8, whole=True) == [1, 2, 3]
+    assert ticks(1, 3, 8) != [1, 2, 3]
+    drawn = charts.line({"loss": ([1, 2, 3], [0.5, 0.4, 0.3])}, title="Loss", x_label="epoch")
+    assert ">1.5<" not in drawn
+    assert ">2<" in drawn
+
+
+def test_a_line_of_zeros_has_no_negative_axis():
+    assert "−1" not in charts.line({"f1": ([1, 2, 3], [0.0, 0.0, 0.0])}, title="F1")

@@ -69,6 +69,7 @@ def line(
         x_label=x_label,
         y_label=y_label,
         legend=list(series),
+        whole=bool(every_x) and all(v is not None and float(v).is_integer() for v in every_x),
     )
     if diagonal:
         frame.diagonal()

@@ -27,14 +27,15 @@ def colour(index: int) -> str:
     return f"var(--dw-{index},{COLOURS[index]})"
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return up to ``most`` + 1 round values from ``low`` to ``high``: steps of 1, 2 or 5 times a power of ten."""
+def ticks(low: float, high: float, most: int = 6, *, whole: bool = False) -> list[float]:
+    """Return up to ``most`` + 1 round values, whole if asked, from ``low`` to ``high``: steps of 1, 2 or 5 times a power of ten."""
     span = high - low
     if not (span > 0 and math.isfinite(span)):
         return [low]
     raw = span / max(1, most)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next((factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9)), 10 * power)
+    step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(i * step, 12 - math.floor(math.log10(step))) for i in range(first, last + 1)]
 
@@ -85,6 +86,7 @@ class Frame:
         x_label: What the horizontal axis is.
         y_label: What the vertical axis is, written above it.
         legend: The names of the series, in the order of :func:`colour`; shown if there are several.
+        whole: Whether the horizontal axis has whole numbers only.
         size: Width and height in units of the view box.
     """
 
@@ -98,9 +100,11 @@ class Frame:
         x_label: str = "",
         y_label: str = "",
         legend: Sequence[str] = (),
+        whole: bool = False,
         size: tuple[float, float] = (WIDE, 290.0),
     ) -> None:
         self.x_range, self.y_range = _open(*x), _open(*y)
+        self._whole = whole
         self._title, self._about, self._size = title, about, size
         self._head: list[Markup] = [heading(title, size[0])]
         self._body: list[Markup] = []
@@ -137,7 +141,7 @@ class Frame:
             self._head.append(tag("line", x1=self.left, x2=self.right, y1=y, y2=y, stroke="currentColor", stroke_opacity=0.14))
             self._head.append(label(self.left - 6, y + 4, text, anchor="end", opacity=0.75))
         for most in (8, 6, 5, 4, 3, 2):
-            x_ticks = ticks(*self.x_range, most=most)
+            x_ticks = ticks(*self.x_range, most=most, whole=self._whole)
             x_texts = tick_labels(x_ticks)
             if sum(FONT * width(text) + 10 for text in x_texts) <= self.right - self.left:
                 break
@@ -195,5 +199,7 @@ def _open(low: float, high: float) -> tuple[float, float]:
     """Widen an empty range."""
     if high > low:
         return low, high
-    pad = abs(low) * 0.1 or 1.0
+    if not low:
+        return 0.0, 1.0  # figures that are 0 are seldom negative
+    pad = abs(low) * 0.1
     return low - pad, high + pad
