@@ -214,6 +214,27 @@ def test_init_writes_a_recipe_that_loads(here, capsys):
     assert "--target income" in capsys.readouterr().err
 
 
+def test_init_writes_a_recipe_of_forecasts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"2024-01-{1 + i // 24:02} {i % 24:02}:00,{i % 24},{i}.5" for i in range(200)]
+    Path("demand.csv").write_text("\n".join(["hour,load,history", *rows]))
+    assert run(["init", "demand.csv", "--time", "hour", "--horizon", "6", "-t", "load", "-o", "my demand.yaml"]) == 0
+    assert "deepwright train 'my demand.yaml'" in capsys.readouterr().err
+    text = Path("my demand.yaml").read_text(encoding="utf-8")
+    recipe = Recipe.parse(yaml.safe_load(text))
+    assert recipe.data.time == "hour"
+    assert list(recipe.inputs) == ["history_"]
+    (future,) = recipe.outputs.values()
+    assert (future.channels, future.horizon) == (("load",), 6)
+    shown = "\n".join(line.replace("# ", "", 1) if line.startswith("    # ") else line for line in text.splitlines())
+    shown = shown[: shown.index("\ntraining:")]
+    opened = Recipe.parse({"data": {"time": "hour"}, **yaml.safe_load(shown[shown.index("\ninputs:") :])})
+    assert (opened.inputs, opened.outputs) == (recipe.inputs, recipe.outputs)
+    assert run(["init", "demand.csv", "--time", "hour"]) == 0
+    (future,) = Recipe.parse(yaml.safe_load(capsys.readouterr().out)).outputs.values()
+    assert future.channels == "all"
+
+
 def test_every_default_that_init_shows_can_be_uncommented(here, capsys):
     assert run(["init", "people.csv", "--target", "income"]) == 0
     lines = capsys.readouterr().out.splitlines()

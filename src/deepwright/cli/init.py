@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepwright.cli.options import Reading, Targets, Test, read_as
+from deepwright.cli.options import Horizon, Reading, Targets, Test, Time, read_as
 from deepwright.console import Console, emit
 from deepwright.errors import BundleError
 
@@ -17,6 +17,8 @@ def init(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A file or a folder.", show_default=False)],
     target: Targets = None,
     test: Test = None,
+    time: Time = None,
+    horizon: Horizon = None,
     settings: Reading = None,
     out: Annotated[
         Path | None,
@@ -31,7 +33,7 @@ def init(
     from deepwright.bundle import write_atomically
     from deepwright.steps.init import init as step
 
-    text = step(read_as(data, settings), target or [], test=test)
+    text = step(read_as(data, settings), target or [], test=test, time=time, horizon=horizon)
     if out is None:
         emit(text)
         return

@@ -27,6 +27,10 @@ Time = Annotated[
     str | None,
     typer.Option("--time", metavar="COLUMN", help="The column of the rows' time: the next rows are foretold.", show_default=False),
 ]
+Horizon = Annotated[
+    int | None,
+    typer.Option("--horizon", metavar="N", min=1, help="With --time: how many rows are foretold.", show_default=False),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be given several times.", show_default=False),

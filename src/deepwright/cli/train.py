@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepwright.cli.options import Json, Quiet, Settings, Targets, Test, Time
+from deepwright.cli.options import Horizon, Json, Quiet, Settings, Targets, Test, Time
 from deepwright.console import Console, emit_json, is_leader
 from deepwright.errors import UsageError
 
@@ -29,10 +29,7 @@ def train(
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Where to write the bundle.", show_default=False)
     ] = None,
     time: Time = None,
-    horizon: Annotated[
-        int | None,
-        typer.Option("--horizon", metavar="N", min=1, help="With --time: how many rows are foretold.", show_default=False),
-    ] = None,
+    horizon: Horizon = None,
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="TIME", help="Time for training, such as 5m.", show_default=False)
     ] = None,

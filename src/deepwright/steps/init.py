@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from deepwright.defaults import target_feature
 from deepwright.errors import UsageError
 from deepwright.families import Feature, Source
+from deepwright.features.forecast import Forecast
+from deepwright.features.window import Window
+from deepwright.parts import Spec
 from deepwright.profiling import ColumnProfile, Profile, profile
 from deepwright.recipe import Clean, ColumnClean, Data, Recipe, Split, Training, parse_part
 from deepwright.reference import fields, flow
@@ -15,20 +18,31 @@ from deepwright.table import Table, tidy
 
 WIDTH = 40
 """The column at which comments behind a key begin, in characters."""
+_OF_OUTPUTS = {"head", "loss", "of", "asks", "weight", "same_as"}
+_OF_INPUTS = {"encoder", "same_as", "of", "asks"}
 ACTIVE = {"clean": "strip", "split": "by", "training": "seed"}
 """The key of each section that is written out, so that uncommenting any other line is all it takes."""
 
 
-def init(source: Source | str, targets: Sequence[str] | str, *, test: Source | str | None = None) -> str:
-    """Return a commented recipe in YAML for predicting ``targets`` from the other columns.
+def init(
+    source: Source | str,
+    targets: Sequence[str] | str,
+    *,
+    test: Source | str | None = None,
+    time: str | None = None,
+    horizon: int | None = None,
+) -> str:
+    """Return a commented recipe in YAML for predicting ``targets`` from the other columns, or with ``time`` the next rows.
 
     Types are inferred, each with its reason; what the profile finds stands beside the line that mends it; every other key
     is there with its default, commented out.
 
     Args:
         source: The data: a path or a source part.
-        targets: The columns to predict.
+        targets: The columns to predict; with ``time`` those to foretell, by default all of numbers.
         test: Test rows, never trained on.
+        time: The column of the rows' time.
+        horizon: How many rows are foretold; by default as :class:`deepwright.features.forecast.Forecast` says.
 
     Raises:
         DataError: The data cannot be read.
@@ -39,11 +53,12 @@ def init(source: Source | str, targets: Sequence[str] | str, *, test: Source | s
     origin = parse_part(Source, source, where="data")
     rest = None if test is None else parse_part(Source, test, where="data.test")
     table = tidy(origin.read())
-    if not wanted:
+    if not wanted and time is None:
         raise UsageError("E701", "no target is given", expected="the column to predict", fix=f"--target {table.columns[-1]}")
-    check_targets(table, wanted)
-    seen = profile(table, target=wanted[0], test=None if rest is None else tidy(rest.read()))
-    lines = [*_head(seen), "", *_data(origin, rest, seen, wanted), "", *_columns(seen, table, wanted)]
+    check_targets(table, wanted if time is None else [*wanted, time])
+    seen = profile(table, target=wanted[0] if wanted else None, test=None if rest is None else tidy(rest.read()))
+    columns = _columns(seen, table, wanted) if time is None else _foretold(seen, wanted, time, horizon)
+    lines = [*_head(seen), "", *_data(origin, rest, seen, wanted, time), "", *columns]
     return "\n".join([*lines, *_networks(), "", *_training(), ""])
 
 
@@ -53,7 +68,7 @@ def _head(seen: Profile) -> Iterator[str]:
     yield "format: 1"
 
 
-def _data(origin: Source, rest: Source | None, seen: Profile, targets: Sequence[str]) -> Iterator[str]:
+def _data(origin: Source, rest: Source | None, seen: Profile, targets: Sequence[str], time: str | None) -> Iterator[str]:
     ignored = [column.name for column in seen.columns if column.name not in targets and not _known(column)]
     yield "data:"
     yield f"  source: {_source(origin)}"
@@ -61,12 +76,15 @@ def _data(origin: Source, rest: Source | None, seen: Profile, targets: Sequence[
     if rest is not None:
         yield f"  test: {_source(rest)}"
         written.add("test")
+    if time is not None:
+        yield _commented(f"  time: {flow(time)}", "The rows are put in its order, and those that come next are foretold.")
+        written.add("time")
     for finding in seen.findings:
         sign = {"error": "!!", "warn": "! ", "info": "  "}[finding.severity]
         yield f"  # {sign} {finding.text}"
         if finding.fix:
             yield f"  #      {finding.fix}"
-    if ignored:
+    if ignored and time is None:
         yield _commented(f"  drop: {flow(ignored)}", "their types are not inputs (see below)")
         written.add("drop")
     yield from _defaults(Data, indent=2, without=written)
@@ -99,6 +117,32 @@ def _columns(seen: Profile, table: Table, targets: Sequence[str]) -> Iterator[st
     yield ""
 
 
+def _foretold(seen: Profile, targets: Sequence[str], time: str, horizon: int | None) -> Iterator[str]:
+    names = [column.name for column in seen.columns]
+    beside = [name for name in names if name not in (*targets, time)]
+    yield "inputs:"
+    yield f"  {_free('history', names)}:"
+    yield "    type: window"
+    yield from _defaults(Window, indent=4, without=_OF_OUTPUTS)
+    yield _commented(f"  # {_free('later', names)}:", "Columns that are known for the rows to come, such as those of a calendar.")
+    yield "  #   type: ahead"
+    yield f"  #   channels: {flow(beside[:2] or ['COLUMN'])}"
+    yield ""
+    yield "outputs:"
+    yield f"  {_free('future', names)}:"
+    yield "    type: forecast"
+    told = {"channels": list(targets) or None, "horizon": horizon}
+    yield from (f"    {key}: {flow(value)}" for key, value in told.items() if value is not None)
+    yield from _defaults(Forecast, indent=4, without={key for key, value in told.items() if value} | _OF_INPUTS)
+    yield ""
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
 def _known(column: ColumnProfile) -> bool:
     return column.type in Feature.types()
 
@@ -122,9 +166,7 @@ def _section(spec: type[Clean | Split | Training], name: str, *, indent: int, wi
     yield from _defaults(spec, indent=indent, without={active, *(without or ())})
 
 
-def _defaults(
-    spec: type[Data | Clean | ColumnClean | Split | Training], *, indent: int, inner: int = 0, without: set[str] | None = None
-) -> Iterator[str]:
+def _defaults(spec: type[Spec], *, indent: int, inner: int = 0, without: set[str] | None = None) -> Iterator[str]:
     for help_ in fields(spec):
         if help_.name not in (without or ()):
             yield _commented(f"{' ' * indent}# {' ' * inner}{help_.name}: {help_.default}", help_.help)
