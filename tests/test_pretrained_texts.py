@@ -1,6 +1,7 @@
 """Transformers of Hugging Face's library: a tiny BERT with random weights, made here, in every way that it is used."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -246,3 +247,96 @@ def test_labels_of_words_are_learnt_by_what_stands_at_their_first_token(folder, 
     assert found == [model.predict({"text": [row]})["tags"][0].to_list() for row in fresh["text"]], "alone as among others"
     with pytest.raises(RecipeError, match=r"E106.*label for each token needs the tokens"):
         dw.train(frame.with_columns(pl.col("text").list.join(" ")), recipe=declared, out=tmp_path / "n")
+
+
+# Spans of characters and answers ---------------------------------------------------------------------------------------------
+
+
+def test_places_of_tokens_are_those_of_their_characters(folder):
+    tokenizer = (folder / "tokenizer.json").read_text()
+    texts = ["Good  films", "", "  a\tplay ", None or "", "é the"]
+    places = words.subword_places(tokenizer, texts)
+    assert places.counts.tolist() == [5, 0, 4, 0, 4]
+    shown = [
+        (int(a), int(b), texts[row][a:b])
+        for row, first, count in zip(range(5), places.firsts, places.counts, strict=True)
+        for a, b in zip(places.starts[first : first + count], places.stops[first : first + count], strict=True)
+    ]
+    assert shown[:5] == [(0, 0, ""), (0, 4, "Good"), (6, 10, "film"), (10, 11, "s"), (11, 11, "")]
+    assert shown[5:9] == [(0, 0, ""), (2, 3, "a"), (4, 8, "play"), (8, 8, "")]
+    assert shown[9:] == [(0, 0, ""), (0, 1, "é"), (2, 5, "the"), (5, 5, "")]
+
+
+def test_blanks_that_a_tokenizer_counts_to_words_are_in_no_span():
+    made = tokenizers.Tokenizer(tokenizers.models.BPE())
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    made.train_from_iterator(["in Paris now"] * 9, tokenizers.trainers.BpeTrainer(initial_alphabet=alphabet, min_frequency=2))
+    places = words.subword_places(made.to_str(), ["in Paris now", "in 巴黎"])
+    assert list(zip(places.starts[:3].tolist(), places.stops[:3].tolist(), strict=True)) == [(0, 2), (3, 8), (9, 12)]
+    rest = list(zip(places.starts[3:].tolist(), places.stops[3:].tolist(), strict=True))
+    assert {(3, 4), (4, 5)} <= set(rest), "tokens of parts of a character stand where it does"
+    assert rest == sorted(rest)
+
+
+def spans(count=150):
+    """Texts in which good and bad words are marked by their characters."""
+    draw = np.random.default_rng(0)
+    rows = []
+    for _ in range(count):
+        text, found = "", []
+        for word in draw.choice([*GOOD, *BAD, *REST, "films"], draw.integers(1, 9)).tolist():
+            text += " " if text else ""
+            if word in GOOD or word in BAD:
+                found.append([len(text), len(text) + len(word), "GOOD" if word in GOOD else "BAD"])
+            text += word.capitalize() if draw.random() < 0.3 else word
+        rows.append({"text": text, "label": found})
+    return rows
+
+
+def test_spans_of_characters_are_found_by_a_network_learnt_before(folder, tmp_path):
+    rows = spans()
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    declared = recipe(folder, training={"epochs": 8}) | {"outputs": {"label": "labels"}, "data": str(tmp_path / "rows.jsonl")}
+    model = dw.train(recipe=declared, out=tmp_path / "m")
+    assert model.metrics["label"]["f1"]["value"] > 0.9
+    shutil.move(folder, folder.with_name("away"))
+    try:
+        fresh = ["The films was good , fine", "", "a  bad play", "good " * 60]
+        found = model.predict({"text": fresh})["label"].to_list()
+        assert [(each["start"], each["end"], each["type"], each["text"]) for each in found[0]] == [
+            (14, 18, "GOOD", "good"),
+            (21, 25, "GOOD", "fine"),
+        ]
+        assert found[1] == []
+        assert [each["text"] for each in found[2]] == ["bad"]
+        assert all(each["text"].strip() for each in found[3])
+        assert model.evaluate(str(tmp_path / "rows.jsonl")).outputs["label"].metrics["f1"].value > 0.9
+    finally:
+        shutil.move(folder.with_name("away"), folder)
+
+
+def test_answers_are_found_by_a_network_learnt_before(folder, tmp_path):
+    draw = np.random.default_rng(0)
+    rows = []
+    for _ in range(200):
+        good = bool(draw.integers(0, 2))
+        two = [str(draw.choice(GOOD)), str(draw.choice(BAD))]
+        filler = draw.choice(REST, draw.integers(2, 6)).tolist()
+        where = draw.permutation(len(filler) + 2)
+        text = " ".join(np.array([*filler, *two])[where].tolist())
+        rows.append({"passage": text, "question": "great" if good else "dull", "answer": two[0] if good else two[1]})
+    rows = [row for row in rows if row["question"] not in row["passage"]]
+    inputs = {
+        "passage": {"type": "text", "encoder": {"type": "pretrained_text", "model": str(folder)}},
+        "question": {"type": "text", "same_as": "passage"},
+    }
+    outputs = {"answer": {"type": "answer", "of": "passage", "asks": "question"}}
+    training = {"epochs": 20, "batch": 16, "optimizer": {"type": "adamw", "lr": 5e-3}, "seed": 0}
+    model = dw.train(rows, recipe={"inputs": inputs, "outputs": outputs, "training": training}, out=tmp_path / "m")
+    assert model.bundle.manifest["export"]["graph"]
+    found = model.predict({"passage": ["the fine film was poor"], "question": ["dull"]})
+    assert found.columns[0] == "answer"
+    assert found["answer"][0] in "the fine film was poor"
+    assert model.metrics["answer"]["f1"]["value"] > 0.8

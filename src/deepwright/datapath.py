@@ -26,7 +26,7 @@ from deepwright.pictures import own_sizes
 from deepwright.pixels import DTYPES as PICTURES
 from deepwright.pixels import check_sizes, source_of
 from deepwright.recipe import Recipe
-from deepwright.spans import is_spans
+from deepwright.spans import Places, is_spans
 from deepwright.table import Note, Table, cast, tidy
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -100,7 +100,7 @@ class DataPath:
         Raises:
             DataError: A value does not fit its column's type, or an output column is missing.
         """
-        ready = prepared(self.recipe, self.clean, table, outputs=outputs)
+        ready = prepared(self.recipe, self.clean, table, outputs=outputs, states=self.inputs)
         for name, feature in self.recipe.inputs.items():
             feature.check(ready.frame[name], self.inputs[name])
         return ready
@@ -220,7 +220,7 @@ class DataPath:
             if facts.kind in COUNTED:
                 if type(feature).judged is not Feature.judged:
                     texts = ready[text_of(self.recipe, name)]
-                    output = feature.judged(output, ready[name], texts, self.recipe.inputs[texts.name].places(texts))
+                    output = feature.judged(output, ready[name], texts, self._places(texts))
                 else:
                     output = feature.counts(output, target, state, outputs.get(f"{name}.{LIKELIHOOD}"))
                 target = np.where(np.isnan(output).any(1), -1, 0)
@@ -253,8 +253,12 @@ class DataPath:
         frame = feature.decode(name, output, state)
         if feature.in_text:
             texts = ready[text_of(self.recipe, name)]
-            frame = feature.located(frame, name, texts, self.recipe.inputs[texts.name].places(texts))
+            frame = feature.located(frame, name, texts, self._places(texts))
         return frame
+
+    def _places(self, texts: pl.Series) -> Places:
+        """Return where the tokens of an input's texts stand in them."""
+        return self.recipe.inputs[texts.name].places(texts, self.inputs[texts.name])
 
     def dump(self) -> dict[str, Any]:
         """Return what was learnt as plain values."""
@@ -411,7 +415,7 @@ def missing_targets(table: Table, names: Iterable[str]) -> tuple[Table, NDArray[
     return table.with_frame(table.frame[rows], note), rows
 
 
-def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) -> Table:
+def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool, states: Mapping[str, State] | None = None) -> Table:
     """Clean, derive and cast the columns that a recipe declares; see :meth:`DataPath.prepare`."""
     # Without inputs, texts are continued: what is there of them is where they begin.
     features = {**recipe.inputs, **(recipe.outputs if outputs or not recipe.inputs else {})}
@@ -448,15 +452,15 @@ def prepared(recipe: Recipe, clean: CleanState, table: Table, *, outputs: bool) 
     if outputs:
         remarks = [feature.remark(ready[name]) for name, feature in recipe.outputs.items() if name in ready.columns]
         notes += [note for note in remarks if note is not None]
-        ready, more = _placed(recipe, ready, table.name)
         _check_tokens(recipe, ready, table.name)
+        ready, more = _placed(recipe, ready, table.name, states or {})
         notes += more
         if any(feature.dtype in PICTURES for feature in recipe.outputs.values()):
             check_sizes(ready, pictured(recipe), table.name)
     return table.with_frame(ready, *notes)
 
 
-def _placed(recipe: Recipe, frame: pl.DataFrame, name: str) -> tuple[pl.DataFrame, list[Note]]:
+def _placed(recipe: Recipe, frame: pl.DataFrame, name: str, states: Mapping[str, State]) -> tuple[pl.DataFrame, list[Note]]:
     """Turn outputs that are told by the characters of a text into those of its tokens.
 
     Raises:
@@ -467,7 +471,8 @@ def _placed(recipe: Recipe, frame: pl.DataFrame, name: str) -> tuple[pl.DataFram
         if not feature.in_text:
             continue
         texts = frame[text_of(recipe, key)]
-        column, wrong = feature.placed(frame[key], texts, recipe.inputs[texts.name].places(texts), f"{name}: column {key}")
+        places = recipe.inputs[texts.name].places(texts, states.get(texts.name))
+        column, wrong = feature.placed(frame[key], texts, places, f"{name}: column {key}")
         rule = recipe.data.clean.columns.get(key)
         if wrong and rule is not None and rule.on_error == "missing":
             gone = np.isin(np.arange(len(frame)), list(wrong))
@@ -535,7 +540,9 @@ def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
     given = [key for key in recipe.inputs if frame[key].dtype == pl.List(pl.String) and recipe.inputs[key].dtype == "words"]
     for label, feature in recipe.outputs.items():
         split = [key for key, each in recipe.inputs.items() if getattr(each, "tokenizer", None) is not None and key not in given]
-        if feature.dtype == "labels" and (feature.of in split or (feature.of is None and split)):
+        if feature.dtype != "labels" or is_spans(frame.schema[label]):
+            continue
+        if feature.of in split or (feature.of is None and split):
             raise RecipeError(
                 "E106",
                 "a label for each token needs the tokens, since a tokenizer splits texts in its own way",
@@ -544,7 +551,7 @@ def _check_tokens(recipe: Recipe, frame: pl.DataFrame, name: str) -> None:
                 expected="lists of words, as long as the lists of labels",
             )
         of = feature.of or (given[0] if len(given) == 1 else None)
-        if feature.dtype != "labels" or of not in given or frame[label].dtype != pl.List(pl.String):
+        if of not in given or frame[label].dtype != pl.List(pl.String):
             continue
         wrong = (frame[label].list.len() != frame[of].list.len()).fill_null(False).arg_true()
         if len(wrong):

@@ -476,11 +476,15 @@ class Feature(Part):
         """Outputs only: whether values are told by the characters of the text that is an input, see :attr:`of`."""
         return False
 
-    def places(self, column: pl.Series) -> Places:
+    def places(self, column: pl.Series, state: Any = None) -> Places:
         """Inputs that are texts only: return where their tokens stand in them.
 
+        Args:
+            column: The texts.
+            state: The learnt state, if there is one already.
+
         Raises:
-            RecipeError: The tokens are not those of words or characters (E106).
+            RecipeError: The places of such tokens are not known (E106).
         """
         raise NotImplementedError
 

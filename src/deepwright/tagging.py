@@ -276,11 +276,13 @@ def marked(labels: pl.Series, texts: pl.Series, places: Places) -> pl.Series:
     follows[1:] &= (
         (row[1:] == row[:-1]) & (kind[1:] == kind[:-1]).to_numpy().astype(bool) & (flat[:-1] != "O").to_numpy().astype(bool)
     )
+    token = places.firsts[row] + place
+    # Tokens around a text, as of BERT, hold no character, and are in no span.
+    begins &= places.starts[token] < places.stops[token]
     first = np.flatnonzero(begins)
     # A span ends before the first token that does not follow.
     ends = np.append(np.flatnonzero(~follows), len(row))
     last = ends[np.searchsorted(ends, first, "right")] - 1
-    token = places.firsts[row] + place
     start, end = places.starts[token[first]], places.stops[token[last]]
     owner = row[first]
     text = texts.gather(owner).str.slice(pl.Series(start), pl.Series(end - start)) if len(first) else pl.Series([], dtype=pl.String)

@@ -548,6 +548,31 @@ def first_subwords(tokenizer: str, rows: Sequence[Sequence[str]], length: int) -
     return _behind(found, 0)
 
 
+def subword_places(tokenizer: str, texts: Sequence[str]) -> Places:
+    """Return where the tokens of texts stand in them, of those around a text included, which hold no character.
+
+    A blank before a word, which some tokenizers count to its first token, does not count. Of texts that are cut, the tokens behind
+    are told, too.
+
+    Args:
+        tokenizer: The content of a ``tokenizer.json``.
+        texts: The texts.
+    """
+    starts, stops, counts = [], [], []
+    for text, each in zip(texts, _encoded(tokenizer, texts, 0), strict=True):
+        behind = 0
+        for (start, stop), special in zip(each.offsets, each.special_tokens_mask, strict=True):
+            if special:
+                start = stop = behind
+            while start < stop and text[start].isspace():
+                start += 1
+            starts.append(start)
+            stops.append(max(stop, start))
+            behind = max(behind, stop)
+        counts.append(len(each.offsets))
+    return Places(np.array(starts, np.int64), np.array(stops, np.int64), np.array(counts, np.int64))
+
+
 def _encoded(tokenizer: str, texts: Sequence[str], length: int) -> list[Any]:
     """Return what the library makes of texts; an empty one has no token, not even those that are set around others."""
     cut = [text[:LONGEST] for text in texts]

@@ -278,16 +278,21 @@ class Text(Feature):
         found: NDArray[np.uint8] = table[words.padded(flat, counts, state.length, keep)]
         return found
 
-    def places(self, column: pl.Series) -> Places:
-        """Return where the words or characters of texts stand in them.
+    def places(self, column: pl.Series, state: TextState | None = None) -> Places:
+        """Return where the words, the characters or a given tokenizer's tokens stand in texts.
 
         Raises:
-            RecipeError: The tokens are subwords, or those of trees in brackets (E106).
+            RecipeError: The tokens are subwords learnt from the training rows, or those of trees in brackets (E106).
         """
-        if self.tokens not in ("word", "char") or self.tokenizer is not None or self.trees == "given":
+        if self.tokenizer is not None:
+            held = state if state is not None or self.encoder is None else self.encoder.state()
+            where = f"column {column.name}: {self.tokenizer}"
+            text = held.tokenizer if isinstance(held, TextState) else words.read_tokenizer(self.tokenizer, where)[0]
+            return words.subword_places(text, column.fill_null("").to_list())
+        if self.tokens not in ("word", "char") or self.trees == "given":
             fix = f"inputs: {{{column.name}: {{type: text, tokens: word}}}}"
-            wrong = "an output that is told by a text's characters needs words or characters as tokens"
-            got = "trees in brackets" if self.trees == "given" else self.tokenizer or self.tokens
+            wrong = "an output that is told by a text's characters needs words or characters as tokens, or a tokenizer"
+            got = "trees in brackets" if self.trees == "given" else self.tokens
             raise RecipeError("E106", wrong, where=f"inputs.{column.name}.tokens", got=got, fix=fix)
         characters, form = self.tokens == "char", self.form or "NFKC"
         return words.places(column, characters=characters, lower=self._lower, form=form, blanks=self.blanks is True)
