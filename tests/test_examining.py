@@ -9,6 +9,7 @@ from PIL import Image
 
 from deepwright import examining, sounds
 from deepwright.examining import examine, remarks, same_files, shared_files
+from deepwright.reporting.inspection import inspection_html
 from deepwright.steps.inspect import inspect
 
 
@@ -123,3 +124,17 @@ def test_paths_and_bytes_compare(tmp_path):
     paths = pl.Series("photo", [str(tmp_path / "a.png"), str(tmp_path / "b.png")])
     (told,) = shared_files(paths, pl.Series("photo", [png(2), png(3)]), "image")
     assert "1 of 2 test pictures" in told.text
+
+
+def test_the_page_shows_some_files_of_every_label(tmp_path):
+    put(tmp_path, {f"{label}/{i}.png": png(i) for i in range(20) for label in ("cat", "dog")} | {"cat/a.png": b"junk"})
+    found = inspect(str(tmp_path), target="label")
+    assert [word for word, _ in found.column("image").examples] == ["cat", "dog"] * 4 + ["cat"]
+    assert "examples" not in found.model_dump_json()
+    page = inspection_html(found)
+    assert page.count('alt="dog"') == 4
+    assert "no readable picture" not in page
+    put(tmp_path / "heard", {f"{i}/a.wav": wav(0.5, seed=i) for i in range(3)})
+    found = inspect(str(tmp_path / "heard"))
+    assert [word for word, _ in found.column("sound").examples] == ["0/a.wav", "1/a.wav", "2/a.wav"]
+    assert inspection_html(found).count("<img") == 3

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from deepwright import pictures, sounds
-from deepwright.errors import MissingExtra, need
+from deepwright.errors import DeepwrightError, MissingExtra, need
 from deepwright.findings import Finding, Severity
 from deepwright.media import Medium, each
 from deepwright.parts import Spec
@@ -22,6 +23,8 @@ OPENED = 500
 """Files of a column that are opened and read through, if there are more: evenly spaced ones."""
 HASHED = 1 << 30
 """Bytes of files that are compared with others of their size."""
+SHOWN = 9
+"""Files of a column that a page shows."""
 _NAMED = 3
 _KINDS: dict[str, tuple[Medium, Callable[[bytes | str], pictures.Content | sounds.Content]]] = {
     "image": (pictures.MEDIUM, pictures.examined),
@@ -130,6 +133,31 @@ def findings(column: pl.Series, kind: str, files: Files) -> Iterator[Finding]:
         empty = "silent" if kind == "sound" else "of one colour"
         are = "is" if len(files.empty) == 1 else "are"
         yield told("empty_files", "warn", f"{len(files.empty):,} of {of} {are} {empty}: {listed(files.empty)}")
+
+
+def examples(column: pl.Series, kind: str, files: Files, target: pl.Series | None) -> tuple[tuple[str, bytes], ...]:
+    """Return some of the files as pictures, sounds as spectrograms, each with its label or its name; of every label in turn.
+
+    Args:
+        column: The files.
+        kind: ``image`` or ``sound``.
+        files: What :func:`examine` found.
+        target: What the rows are labelled with, if it is known.
+    """
+    bad = {row for row, _ in files.unreadable}
+    rows = [row for row in range(len(column)) if column[row] is not None and row + 1 not in bad][:: max(1, len(column) // OPENED)]
+    labels = [None] * len(column) if target is None else target.cast(pl.String, strict=False).to_list()
+    turns: dict[str | None, list[int]] = {}
+    for row in rows:
+        turns.setdefault(labels[row], []).append(row)
+    shown = []
+    for row in [row for turn in zip_longest(*turns.values()) for row in turn if row is not None][: 2 * SHOWN]:
+        try:
+            data = column[row] if isinstance(column[row], bytes) else Path(column[row]).read_bytes()
+            shown.append((labels[row] or _place(column, row + 1), pictures.png(sounds.drawn(data)) if kind == "sound" else data))
+        except (OSError, DeepwrightError):
+            continue  # not among those that were opened, and damaged
+    return tuple(shown[:SHOWN])
 
 
 def not_opened(name: str, error: MissingExtra) -> Finding:

@@ -6,10 +6,11 @@ The terminal and the report render a :class:`Profile`; nothing here prints. Its 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from deepwright import examining
 from deepwright import findings as look
@@ -98,6 +99,8 @@ class ColumnProfile(Spec):
     """For dates: the latest, ISO 8601."""
     length: float | None = None
     """For texts: the mean number of characters."""
+    examples: tuple[tuple[str, bytes], ...] = Field((), exclude=True, repr=False)
+    """For pages, and not in JSON: some pictures, or spectrograms of sounds, with what they are."""
     notes: tuple[str, ...] = ()
     """Short remarks for the last column of the listing, such as ``"point mass at 0 (92 %)"``."""
 
@@ -163,7 +166,7 @@ def profile(table: Table, *, target: str | None = None, test: Table | None = Non
     twins = look.same_information(few, target)
     opened = _opened(table, kinds, test, target)
     found = [
-        *(finding for _, findings in opened.values() for finding in findings),
+        *(finding for each in opened.values() for finding in each.findings),
         *_within(table, typed, entries, kinds, target),
         *_sampled_findings(few, kinds, twins, target),
         *(look.against_test(table, test, {name: kind.type for name, kind in kinds.items()}, target) if test is not None else ()),
@@ -172,7 +175,7 @@ def profile(table: Table, *, target: str | None = None, test: Table | None = Non
         name=table.name,
         rows=len(table),
         sampled=sample if len(table) > sample else None,
-        columns=tuple(_noted(entry, twins, opened[entry.name][0] if entry.name in opened else ()) for entry in entries),
+        columns=tuple(_noted(entry, twins, opened.get(entry.name, _Opened())) for entry in entries),
         target=target,
         test_rows=len(test) if test is not None else None,
         notes=tuple(note.text for note in table.notes),
@@ -314,11 +317,17 @@ def _iso(moment: Any) -> str:
     return str(moment).removesuffix(" 00:00:00")
 
 
-def _opened(
-    table: Table, kinds: Mapping[str, Kind], test: Table | None, target: str | None
-) -> dict[str, tuple[tuple[str, ...], tuple[Finding, ...]]]:
-    """Open the files of every column that holds some; return the remarks on each and what is wrong with them."""
-    told: dict[str, tuple[tuple[str, ...], tuple[Finding, ...]]] = {}
+class _Opened(NamedTuple):
+    """What opening the files of a column brought."""
+
+    remarks: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    examples: tuple[tuple[str, bytes], ...] = ()
+
+
+def _opened(table: Table, kinds: Mapping[str, Kind], test: Table | None, target: str | None) -> dict[str, _Opened]:
+    """Open the files of every column that holds some."""
+    told: dict[str, _Opened] = {}
     for name, kind in kinds.items():
         if kind.type not in ("image", "sound") or table.frame.schema[name] not in (pl.String, pl.Binary):
             continue
@@ -326,20 +335,21 @@ def _opened(
         try:
             files = examining.examine(column, kind.type)
         except MissingExtra as error:
-            told[name] = (), (examining.not_opened(name, error),)
+            told[name] = _Opened(findings=(examining.not_opened(name, error),))
             continue
-        found = list(examining.findings(column, kind.type, files))
-        found += examining.same_files(column, kind.type, None if target in (None, name) else table.frame[target])
+        labels = None if target is None or target == name else table.frame[target]
+        found = [*examining.findings(column, kind.type, files), *examining.same_files(column, kind.type, labels)]
         if test is not None and name in test.columns and test.frame.schema[name] in (pl.String, pl.Binary):
             found += examining.shared_files(column, rooted(test.frame[name], test.base), kind.type)
-        told[name] = tuple(examining.remarks(files)), tuple(found)
+        shown = examining.examples(column, kind.type, files, labels)
+        told[name] = _Opened(tuple(examining.remarks(files)), tuple(found), shown)
     return told
 
 
-def _noted(entry: ColumnProfile, twins: list[tuple[str, ...]], opened: tuple[str, ...]) -> ColumnProfile:
+def _noted(entry: ColumnProfile, twins: list[tuple[str, ...]], opened: _Opened) -> ColumnProfile:
     """Add what its files hold and what other columns say of this one."""
-    notes = [*entry.notes, *opened]
+    notes = [*entry.notes, *opened.remarks]
     for names in twins:
         if entry.name in names:
             notes.append(f"says the same as {', '.join(name for name in names if name != entry.name)}")
-    return entry.model_copy(update={"notes": tuple(dict.fromkeys(notes))})
+    return entry.model_copy(update={"notes": tuple(dict.fromkeys(notes)), "examples": opened.examples})

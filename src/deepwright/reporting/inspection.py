@@ -15,6 +15,7 @@ from deepwright.reporting.page import (
     items,
     mapping,
     paragraph,
+    picture,
     section,
     table,
     tiles,
@@ -114,12 +115,18 @@ def _card(column: ColumnProfile, profile: Profile) -> Markup:
             heading(column.name),
             *marks,
             _chart(column),
+            _strip(column),
             mapping(lines),
             why,
             *notes,
             findings(tuple(own)) if own else "",
         ]
     )
+
+
+def _strip(column: ColumnProfile) -> Markup:
+    shown = (tag("div", picture(data, alt=word), tag("small", shorten(word, 20))) for word, data in column.examples)
+    return tag("div", *shown, class_="strip") if column.examples else Markup("")
 
 
 def _chart(column: ColumnProfile) -> Markup:

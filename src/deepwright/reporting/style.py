@@ -81,7 +81,7 @@ align-items:start}
 .dw .shots{display:grid;grid-template-columns:repeat(auto-fill,minmax(136px,1fr));gap:12px;margin:12px 0}
 .dw .shot{border:1px solid var(--dw-rule);border-radius:8px;padding:8px;font-size:.85rem;break-inside:avoid}
 .dw .shot img{display:block;width:100%;height:128px;object-fit:contain;margin-bottom:6px}
-.dw .strip{display:grid;grid-template-columns:repeat(3,1fr);gap:8px;margin-bottom:6px}
+.dw .strip{display:grid;grid-template-columns:repeat(3,1fr);gap:8px;margin:8px 0 6px}
 .dw .strip img{display:block;width:100%;aspect-ratio:1;object-fit:contain;image-rendering:auto}
 .dw .strip small{display:block;text-align:center}
 .dw .card{font-size:.92rem}
