@@ -163,3 +163,15 @@ def test_inspect_looks_at_files_in_no_folders(loose):
     assert [column.name for column in found.columns] == ["image"]
     assert found.rows == 2
     assert found.notes == ("1 file is no picture and was left out: notes.md",)
+
+
+def test_files_that_are_not_what_a_model_reads_are_refused(photos, loose):
+    recipe = dw.load(photos / "model").recipe
+    (loose / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(RecipeError, match=r"E104.*not what the model reads") as caught:
+        source_for(str(loose / "a.wav"), recipe, outputs=False)
+    assert "give pictures" in str(caught.value)
+    more = recipe.replace(inputs={**recipe.inputs, "price": dw.Number()})
+    shutil.rmtree(loose / "more")
+    with pytest.raises(RecipeError, match="give a table with the columns image, price"):
+        source_for(str(loose), more, outputs=False)

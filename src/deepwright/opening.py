@@ -37,6 +37,8 @@ def source_for(rows: Source | str, recipe: Recipe | None = None, *, outputs: boo
         source = parse_part(Source, rows, where="data")
     except RecipeError:
         if alone is None:
+            if isinstance(rows, str) and recipe is not None and any(part.holds(rows) for part in _of_files()):
+                raise _other_files(rows, recipe) from None
             raise
         named = isinstance(like, FolderSource) and like.names is not None and outputs
         return like.model_copy(update={"path": alone.path, "split": None}) if like is not None and named else alone
@@ -83,12 +85,22 @@ def read_rows(
 
 def _alone(path: str, recipe: Recipe | None) -> Source | None:
     """Return the source of nothing but files, if the path holds some and they are all that the model reads, if there is one."""
-    for part in Source.all().values():
-        if not issubclass(part, FolderSource) or not part.holds(path):
-            continue
-        if recipe is None or len(recipe.inputs) == len(_inputs_of(recipe, part.kind.column)) == 1:
+    for part in _of_files():
+        if part.holds(path) and (recipe is None or len(recipe.inputs) == len(_inputs_of(recipe, part.kind.column)) == 1):
             return part(path=path, labelled=False)
     return None
+
+
+def _of_files() -> list[type[FolderSource]]:
+    return [part for part in Source.all().values() if issubclass(part, FolderSource)]
+
+
+def _other_files(path: str, recipe: Recipe) -> RecipeError:
+    """Return the error for files that are not all that a model reads."""
+    names = ", ".join(recipe.inputs)
+    wanted = next((part.kind.what for part in _of_files() if _inputs_of(recipe, part.kind.column) == list(recipe.inputs)), "")
+    fix = f"give {wanted}" if wanted else f"give a table with the columns {names}; one may hold the paths of these files"
+    return RecipeError("E104", "the files are not what the model reads", where=path, expected=wanted or names, fix=fix)
 
 
 def _inputs_of(recipe: Recipe, dtype: str) -> list[str]:
