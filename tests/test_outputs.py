@@ -32,7 +32,7 @@ def bundle(people, tmp_path, monkeypatch):
         ("evaluate m rows.csv -o page.pdf", "the report is a page"),
         ("inspect rows.csv --report rows.csv", "the report is a page"),
         ("find lr rows.csv --target rich --report nowhere/x.html", "is not there"),
-        ("predict nothing rows.csv -o out.csv", "no such file or folder"),
+        ("predict nothing rows.csv -o out.csv", "there is no bundle nothing"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_any_work(bundle, capsys, command, words):

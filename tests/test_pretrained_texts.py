@@ -333,7 +333,7 @@ def test_answers_are_found_by_a_network_learnt_before(folder, tmp_path):
         "question": {"type": "text", "same_as": "passage"},
     }
     outputs = {"answer": {"type": "answer", "of": "passage", "asks": "question"}}
-    training = {"epochs": 20, "batch": 16, "optimizer": {"type": "adamw", "lr": 5e-3}, "seed": 0}
+    training = {"epochs": 10, "batch": 16, "optimizer": {"type": "adamw", "lr": 5e-3}, "seed": 0}
     model = dw.train(rows, recipe={"inputs": inputs, "outputs": outputs, "training": training}, out=tmp_path / "m")
     assert model.bundle.manifest["export"]["graph"]
     found = model.predict({"passage": ["the fine film was poor"], "question": ["dull"]})
