@@ -317,6 +317,7 @@ def test_spans_of_characters_are_found_by_a_network_learnt_before(folder, tmp_pa
         shutil.move(folder.with_name("away"), folder)
 
 
+@pytest.mark.slow
 def test_answers_are_found_by_a_network_learnt_before(folder, tmp_path):
     draw = np.random.default_rng(0)
     rows = []
