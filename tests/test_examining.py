@@ -11,6 +11,7 @@ from deepwright import examining, sounds
 from deepwright.examining import examine, remarks, same_files, shared_files
 from deepwright.reporting.inspection import inspection_html
 from deepwright.steps.inspect import inspect
+from deepwright.table import Table
 
 
 def png(value, size=(8, 6), mode="RGB", noise=True):
@@ -124,6 +125,16 @@ def test_paths_and_bytes_compare(tmp_path):
     paths = pl.Series("photo", [str(tmp_path / "a.png"), str(tmp_path / "b.png")])
     (told,) = shared_files(paths, pl.Series("photo", [png(2), png(3)]), "image")
     assert "1 of 2 test pictures" in told.text
+
+
+@pytest.mark.parametrize("target", ["mask", "size", "words"])
+def test_targets_that_are_no_labels_are_no_names_of_files(target):
+    rows = [png(i % 30) for i in range(40)]
+    frame = {"image": rows, "mask": [png(i, mode="L") for i in range(40)], "size": [i / 7 for i in range(40)]}
+    frame["words"] = [[f"word {i}", "and more"] for i in range(40)]
+    found = inspect(Table.of(frame), target=target)
+    assert found.column("image").examples[0][0] == "row 1"
+    assert "differs" not in next(f.text for f in found.findings if f.code == "same_files" and f.columns == ("image",))
 
 
 def test_the_page_shows_some_files_of_every_label(tmp_path):

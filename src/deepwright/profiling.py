@@ -337,7 +337,7 @@ def _opened(table: Table, kinds: Mapping[str, Kind], test: Table | None, target:
         except MissingExtra as error:
             told[name] = _Opened(findings=(examining.not_opened(name, error),))
             continue
-        labels = None if target is None or target == name else table.frame[target]
+        labels = table.frame[target] if target is not None and kinds[target].type in ("binary", "category", "ordinal") else None
         found = [*examining.findings(column, kind.type, files), *examining.same_files(column, kind.type, labels)]
         if test is not None and name in test.columns and test.frame.schema[name] in (pl.String, pl.Binary):
             found += examining.shared_files(column, rooted(test.frame[name], test.base), kind.type)
