@@ -289,3 +289,10 @@ def test_the_schema_takes_what_a_recipe_takes(validator, recipe, fits):
     else:
         with pytest.raises(RecipeError):
             Recipe.parse(recipe)
+
+
+def test_options_without_a_type_stay_though_they_are_the_default():
+    recipe = Recipe.parse({"training": {"optimizer": {"lr": 1e-3, "weight_decay": 0.0}}, "outputs": {"y": {"weight": 1.0}}})
+    assert recipe.dump(defaults=False)["training"]["optimizer"] == {"lr": 1e-3, "weight_decay": 0.0}
+    assert recipe.dump(defaults=False)["outputs"]["y"] == {"weight": 1.0}
+    assert Recipe.parse(yaml.safe_load(recipe.yaml())).training.optimizer.model_fields_set == {"lr", "weight_decay"}

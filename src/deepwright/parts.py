@@ -173,8 +173,9 @@ class Part(Spec):
         Args:
             defaults: Whether fields that hold their default are written too.
         """
-        own = {"type": self.type_name()} if self.typed else {}
-        return own | self.model_dump(mode="json", exclude_defaults=not defaults, exclude_unset=not self.typed)
+        if not self.typed:
+            return self.model_dump(mode="json", exclude_unset=True)  # what is said counts, though it be the default
+        return {"type": self.type_name(), **self.model_dump(mode="json", exclude_defaults=not defaults)}
 
     @classmethod
     def completed(cls, given: Self | None, usual: str | Mapping[str, Any]) -> Self:
