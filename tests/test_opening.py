@@ -175,3 +175,12 @@ def test_files_that_are_not_what_a_model_reads_are_refused(photos, loose):
     shutil.rmtree(loose / "more")
     with pytest.raises(RecipeError, match="give a table with the columns image, price"):
         source_for(str(loose), more, outputs=False)
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".parquet"])
+def test_vectors_of_an_archive_are_written(photos, loose, tmp_path, ending):
+    shutil.rmtree(loose / "more")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", loose)
+    out = tmp_path / f"vectors{ending}"
+    assert run(["embed", str(photos / "model"), archive, "-o", str(out), "-q"]) == 0
+    assert out.stat().st_size > 0

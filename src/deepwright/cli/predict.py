@@ -125,7 +125,11 @@ def check_ending(out: Path | None, but: tuple[str, ...] = ()) -> None:
 
 
 def render(frame: pl.DataFrame, suffix: str) -> bytes:
-    """Return rows as the bytes of a file of one of :data:`FORMATS`."""
+    """Return rows as the bytes of a file of one of :data:`FORMATS`; the bytes of pictures and sounds are in Parquet alone."""
+    import polars as pl
+
+    if suffix != ".parquet":
+        frame = frame.drop([name for name, dtype in frame.schema.items() if dtype == pl.Binary])
     buffer = io.BytesIO()
     if suffix == ".csv":
         _flat(frame).write_csv(buffer)
