@@ -79,6 +79,7 @@ RECIPES = {
         "outputs": {"pay": "number"},
         "inputs": {"number": {"type": "number", "view": "quantile", "log": True}, "tags": "tags"},
     },
+    "texts": {"inputs": {"street": "text", "city": {"type": "text", "ngrams": 2}}},
 }
 
 

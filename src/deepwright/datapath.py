@@ -109,7 +109,8 @@ class DataPath:
         """Return the inputs of each encoder by the group's name, in order."""
         found: dict[str, list[str]] = {}
         for name, feature in self.recipe.inputs.items():
-            found.setdefault(TABULAR if feature.encoder is None else name, []).append(name)
+            own = feature.encoder is not None or feature.usual_encoder  # one that is not chosen yet will be its own, too
+            found.setdefault(name if own else TABULAR, []).append(name)
         return found
 
     def facts(self) -> dict[str, Facts]:

@@ -261,7 +261,7 @@ def _stored(recipe: Recipe, scan: Scan, sides: _Sides, digest: str, store: Store
     declared = recipe.dump()
     data = {key: value for key, value in declared["data"].items() if key not in ("source", "test", "stream", "workers")}
     rows = hashlib.sha256(sides.train.astype("<i8").tobytes()).hexdigest()
-    key = key_of("rows", __version__, pl.__version__, digest, data, declared["inputs"], declared["outputs"], rows)
+    key = key_of("streamed", __version__, pl.__version__, digest, data, declared["inputs"], declared["outputs"], rows)
     stored = store.get(key)
     if stored is None:
         least = 4 * (len(recipe.inputs) + len(recipe.outputs)) * len(sides.train)
