@@ -96,7 +96,8 @@ def test_many_files_are_sampled_and_all_compared(monkeypatch):
     monkeypatch.setattr(examining, "OPENED", 10)
     column = pl.Series("photo", [png(i % 49) for i in range(50)])
     files = examine(column, "image")
-    assert files.opened == 10
+    assert (files.opened, files.there) == (10, 50)
+    assert next(remarks(files)) == "10 of 50 opened"
     (same,) = same_files(column, "image", None)
     assert "row 1 = row 50" in same.text
     monkeypatch.setattr(examining, "HASHED", 0)

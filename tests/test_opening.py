@@ -184,3 +184,34 @@ def test_vectors_of_an_archive_are_written(photos, loose, tmp_path, ending):
     out = tmp_path / f"vectors{ending}"
     assert run(["embed", str(photos / "model"), archive, "-o", str(out), "-q"]) == 0
     assert out.stat().st_size > 0
+
+
+def test_rows_of_pairs_are_named_for_what_is_seen(photos, tmp_path):
+    for name in ("a", "b"):
+        for folder in ("images", "masks"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"{name}.png").write_bytes(png(20 if name == "a" else 230))
+    for path in (str(tmp_path), shutil.make_archive(str(tmp_path.with_name("pairs")), "zip", tmp_path)):
+        frame = predict(photos / "model", path)
+        assert frame["file"].to_list() == ["images/a.png", "images/b.png"]
+        assert frame["label"].to_list() == ["dark", "light"]
+
+
+def test_an_output_called_file_leaves_the_names_their_place(photos, loose, tmp_path):
+    bundle = photos / "model"
+    frame = predict(bundle, str(loose))
+    assert frame.columns[0] == "file"
+    rows = {"image": [str(path) for path in sorted((photos / "sorted").rglob("*.png"))]}
+    rows["file"] = [path.split("/")[-2] for path in rows["image"]]
+    recipe = {**dw.load(bundle).recipe.dump(), "data": {}, "outputs": {"file": "category"}}
+    model = dw.train(rows, recipe=recipe, out=tmp_path / "model", settings=["training.epochs=2", "training.steps=null"])
+    found = model.predict(str(loose))
+    assert found.columns[:2] == ["file_", "file"]
+    assert found["file_"].to_list() == ["a.png", "b.png", "more/c.png"]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_few_pictures_are_pictures(tmp_path, count):
+    for index in range(count):
+        (tmp_path / f"{index}.png").write_bytes(png(index))
+    assert inspect(str(tmp_path)).column("image").type == "image"

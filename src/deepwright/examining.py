@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ HASHED = 1 << 30
 """Bytes of files that are compared with others of their size."""
 SHOWN = 9
 """Files of a column that a page shows."""
-_NAMED = 3
+_NAMED = 10
 _KINDS: dict[str, tuple[Medium, Callable[[bytes | str], pictures.Content | sounds.Content]]] = {
     "image": (pictures.MEDIUM, pictures.examined),
     "sound": (sounds.MEDIUM, sounds.examined),
@@ -40,6 +41,8 @@ class _Broken:
 class Files(Spec):
     """What the files of a column hold; of many, evenly spaced ones are opened."""
 
+    there: int
+    """The rows that have a file."""
     opened: int
     """The files that were opened."""
     unreadable: tuple[tuple[int, str], ...] = ()
@@ -88,6 +91,7 @@ def examine(column: pl.Series, kind: str) -> Files:
     rates = np.asarray([what.rate for _, what in held if isinstance(what, sounds.Content)], np.int64)
     seconds = np.quantile(sizes.ravel() / rates, (0.0, 0.5, 1.0)).tolist() if len(rates) else None
     return Files(
+        there=len(known),
         opened=len(found),
         unreadable=tuple((row, what.reason) for row, what in found if isinstance(what, _Broken)),
         least=tuple(sizes.min(0).tolist()) if len(held) else (),
@@ -100,7 +104,9 @@ def examine(column: pl.Series, kind: str) -> Files:
 
 
 def remarks(files: Files) -> Iterator[str]:
-    """Say in a few words what the files hold."""
+    """Say in a few words what the files hold, and how many were opened if not all."""
+    if files.opened < files.there:
+        yield f"{files.opened:,} of {files.there:,} opened"
     if files.seconds is not None:
         short, middle, long = files.seconds
         yield f"{short:.3g} … {long:.3g} s" + (f", half of them above {middle:.3g} s" if long > 1.5 * short else "")
@@ -124,8 +130,7 @@ def findings(column: pl.Series, kind: str, files: Files) -> Iterator[Finding]:
     def told(code: str, severity: Severity, text: str) -> Finding:
         return Finding(code=code, severity=severity, columns=(name,), text=text)
 
-    there = len(column) - column.null_count()
-    of = f"{files.opened:,} {what}" + (f" that were opened, of {there:,}," if files.opened < there else "")
+    of = f"{files.opened:,} {what}" + (f" that were opened, of {files.there:,}," if files.opened < files.there else "")
     if files.unreadable:
         rows, reasons = zip(*files.unreadable, strict=True)
         yield told("unreadable", "error", f"{len(rows):,} of {of} cannot be read: {listed(rows, reasons)}")
@@ -144,8 +149,9 @@ def examples(column: pl.Series, kind: str, files: Files, target: pl.Series | Non
         files: What :func:`examine` found.
         target: What the rows are labelled with, if it is known.
     """
-    bad = {row for row, _ in files.unreadable}
-    rows = [row for row in range(len(column)) if column[row] is not None and row + 1 not in bad][:: max(1, len(column) // OPENED)]
+    bad = [row - 1 for row, _ in files.unreadable]
+    known = np.setdiff1d(np.flatnonzero(column.is_not_null().to_numpy()), bad)
+    rows: list[int] = known[:: max(1, len(known) // OPENED)].tolist()
     labels = [None] * len(column) if target is None else target.cast(pl.String, strict=False).to_list()
     turns: dict[str | None, list[int]] = {}
     for row in rows:
@@ -168,7 +174,7 @@ def not_opened(name: str, error: MissingExtra) -> Finding:
 
 def same_files(column: pl.Series, kind: str, target: pl.Series | None) -> Iterator[Finding]:
     """Find files that stand in several rows, bit by bit, and those of them that are labelled in two ways."""
-    groups = _alike(column.to_list())
+    groups = _alike(column)
     if not groups:
         return
     what = _KINDS[kind][0].name
@@ -189,8 +195,7 @@ def same_files(column: pl.Series, kind: str, target: pl.Series | None) -> Iterat
 def shared_files(train: pl.Series, test: pl.Series, kind: str) -> Iterator[Finding]:
     """Find files of test rows that stand among the training rows, bit by bit."""
     count = len(train)
-    both = [*train.to_list(), *test.to_list()]
-    pairs = [(rows[0], row) for rows in _alike(both) for row in rows if rows[0] < count <= row]
+    pairs = [(rows[0], row) for rows in _alike(train, test) for row in rows if rows[0] < count <= row]
     if pairs:
         i, j = pairs[0]
         where = f"{_place(test, j - count + 1)} = {_place(train, i + 1)}"
@@ -198,11 +203,14 @@ def shared_files(train: pl.Series, test: pl.Series, kind: str) -> Iterator[Findi
         yield Finding(code="overlap", severity="warn", columns=(train.name,), text=text)
 
 
-def _alike(values: Sequence[bytes | str | None]) -> list[list[int]]:
-    """Return the rows of each file that occurs more than once; only files of one length are read, up to a limit."""
+def _alike(*columns: pl.Series) -> list[list[int]]:
+    """Return the rows of each file that occurs more than once in columns behind each other.
+
+    Only files of one length are read, up to a limit; of bytes, which fill the memory, none is copied but to be compared.
+    """
+    begins = list(accumulate((len(column) for column in columns), initial=0))
     lengths: dict[int, list[int]] = {}
-    for row, value in enumerate(values):
-        length = _length(value)
+    for row, length in enumerate(length for column in columns for length in _lengths(column)):
         if length:
             lengths.setdefault(length, []).append(row)
     found: dict[bytes, list[int]] = {}
@@ -212,16 +220,22 @@ def _alike(values: Sequence[bytes | str | None]) -> list[list[int]]:
             continue
         read += length * len(rows)
         for row in rows:
-            if digest := _digest(values[row]):
+            place = bisect(begins, row) - 1
+            if digest := _digest(columns[place][row - begins[place]]):
                 found.setdefault(digest, []).append(row)
     return sorted(rows for rows in found.values() if len(rows) > 1)
 
 
-def _length(value: bytes | str | None) -> int:
-    if not isinstance(value, str):
-        return len(value or b"")
+def _lengths(column: pl.Series) -> list[int]:
+    """Return the bytes of each file, 0 where there is none."""
+    if column.dtype == pl.Binary:
+        return column.bin.size().fill_null(0).to_list()
+    return [_length(path) for path in column]
+
+
+def _length(path: str | None) -> int:
     try:
-        return os.stat(value).st_size
+        return 0 if path is None else os.stat(path).st_size
     except (OSError, ValueError):
         return 0
 

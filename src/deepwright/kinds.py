@@ -193,7 +193,7 @@ def _text(known: pl.Series, distinct: int, name: str) -> Kind:
             return kind
         return _number(numbers, distinct, name)
     note = _not_numbers(known, numbers, name) if readable > count / 2 else ""
-    if distinct == 2:
+    if distinct == 2 and not (count == 2 and _files(known)):
         return Kind("binary", "two distinct texts", note)
     if not note:
         for kind in (_date(known), _files(known), _numbers(known), _tags(known)):

@@ -91,6 +91,29 @@ def read_pairs(path: str, kind: str, split: str | None, folders: Mapping[str, st
     Raises:
         DataError: The path is missing or damaged (E20x), or holds no pictures that belong together (E216).
     """
+    found, parts, rows = _found(path, kind, split, folders)
+    place, _ = find(path)
+    cells = [_cells(path, place, column, [files.get(name) for name in rows]) for column, files in found.items()]
+    notes = _notes(found, rows, parts, split)
+    beside = split is None and {"train", "test"} <= parts.sides.keys()
+    if beside:
+        fix = source_line(kind, path, split="test").replace("data: {source: ", "data: {test: ")
+        notes.append(Note("held_out", f"{len(parts.sides['test']):,} test pictures were not read; they are   {fix}"))
+    return Table(pl.DataFrame(cells), Path(path).name, tuple(notes)), beside
+
+
+def files_of(path: str, kind: str, split: str | None, folders: Mapping[str, str] | None) -> list[str]:
+    """Return the file of what is seen of each row that :func:`read_pairs` reads.
+
+    Raises:
+        DataError: As there.
+    """
+    found, _, rows = _found(path, kind, split, folders)
+    return [next(iter(found.values()))[name] for name in rows]
+
+
+def _found(path: str, kind: str, split: str | None, folders: Mapping[str, str] | None) -> tuple[Pairs, Found, list[str]]:
+    """Return the pictures of each column, the parts, and the names of the rows that are read."""
     place, _ = find(path)
     if not (place.is_dir() or is_archive(place.name)):
         raise DataError("E216", "neither a folder nor an archive", where=path, expected=_USUAL, fix=_fix(kind, path))
@@ -109,13 +132,7 @@ def read_pairs(path: str, kind: str, split: str | None, folders: Mapping[str, st
     rows = parts.sides.get(side, [])
     if not rows:
         raise DataError("E216", f"no pictures of the {split} rows", where=path, got=f"parts: {', '.join(parts.sides)}")
-    cells = [_cells(path, place, column, [found[column].get(name) for name in rows]) for column in columns]
-    notes = _notes(found, rows, parts, split)
-    beside = split is None and side == "train" and "test" in parts.sides
-    if beside:
-        fix = source_line(kind, path, split="test").replace("data: {source: ", "data: {test: ")
-        notes.append(Note("held_out", f"{len(parts.sides['test']):,} test pictures were not read; they are   {fix}"))
-    return Table(pl.DataFrame(cells), Path(path).name, tuple(notes)), beside
+    return found, parts, rows
 
 
 def _fix(kind: str, path: str) -> str:

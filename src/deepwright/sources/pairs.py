@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from deepwright.families import Source
-from deepwright.paired import read_pairs, recognised
+from deepwright.paired import files_of, read_pairs, recognised
 from deepwright.table import Table
 
 
@@ -37,6 +37,10 @@ class Pairs(Source):
             DataError: The path is missing or damaged (E20x), or holds no pictures that belong together (E216).
         """
         return read_pairs(self.path, "pairs", self.split, self.folders)[0]
+
+    def files(self) -> list[str]:
+        """Return the path of each row's picture inside the folder or archive."""
+        return files_of(self.path, "pairs", self.split, self.folders)
 
     def held_out(self) -> Self | None:
         """Return the source of the pictures in the folder ``test`` beside ``train``, if there is one."""

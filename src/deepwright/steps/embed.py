@@ -177,8 +177,10 @@ def _read(predictor: Predictor, rows: Rows) -> Table:
     known = (*recipe.inputs, VECTOR)
     try:
         return read_rows(rows, recipe, known=known)
-    except DataError:
+    except DataError as error:
         # A folder need not tell the classes of its files, but where it does they stay beside the vectors.
+        if any(problem.code != "E216" for problem in error.problems):
+            raise
         return read_rows(rows, recipe, known=known, outputs=False)
 
 

@@ -12,7 +12,6 @@ from deepwright.datapath import pictured
 from deepwright.families import Source
 from deepwright.opening import Engine, open_predictor, read_rows, source_for
 from deepwright.progress import Listener, silent
-from deepwright.recipe import Recipe
 from deepwright.table import Table
 
 FILE = "file"
@@ -27,20 +26,15 @@ def file_names(bundle: Path, source: Source | Table | str) -> list[str]:
         source: What was predicted from.
     """
     recipe = Bundle.open(bundle).recipe
-    files: Sequence[str | None] | None = _files(source, recipe)
-    table = read_rows(source, recipe, outputs=False)
-    numbers = [f"{row + 1:0{len(str(len(table)))}}" for row in range(len(table))]
+    given = source if isinstance(source, Table) else source_for(source, recipe, outputs=False)
+    files: Sequence[str | None] | None = None if isinstance(given, Table) else given.files()
     if files is None:
+        table = read_rows(given, recipe, outputs=False)
         column = next((table.frame[name] for name in pictured(recipe).values() if name in table.columns), None)
-        if column is None or column.dtype != pl.String:
-            return numbers
-        files = column.to_list()
+        files = [None] * len(table) if column is None or column.dtype != pl.String else column.to_list()
+    numbers = [f"{row + 1:0{len(str(len(files)))}}" for row in range(len(files))]
     stems = [number if path is None else Path(path).stem for path, number in zip(files, numbers, strict=True)]
     return stems if len(set(stems)) == len(stems) else numbers
-
-
-def _files(source: Source | Table | str, recipe: Recipe) -> list[str] | None:
-    return None if isinstance(source, Table) else source_for(source, recipe, outputs=False).files()
 
 
 def predict(
@@ -57,7 +51,8 @@ def predict(
 
     Returns:
         One row for each row of the source: a column for each output, and ``OUTPUT:CLASS`` for each class's probability. Rows that
-        are files, of a folder or an archive, have their paths in it in a column ``file`` before these.
+        are files, of a folder or an archive, have their paths in it in a column ``file`` before these (``file_`` beside an
+        output of that name).
 
     Raises:
         BundleError: The bundle is damaged or holds no graph.
@@ -65,12 +60,18 @@ def predict(
         UsageError: ``on`` is no Ray cluster (E701).
     """
     opened = Bundle.open(bundle)
+    given = source if isinstance(source, Table) else source_for(source, opened.recipe, outputs=False)
     if on is not None:
         from deepwright.steps.places import Place
         from deepwright.steps.ray_predict import predict_on_ray
 
         frame = predict_on_ray(bundle, source, Place.parse(on, among=("ray",)), engine, listener)
     else:
-        frame = open_predictor(opened, engine).predict(read_rows(source, opened.recipe, outputs=False), listener)
-    files = None if FILE in frame.columns else _files(source, opened.recipe)
-    return frame if files is None else frame.insert_column(0, pl.Series(FILE, files, dtype=pl.String))
+        frame = open_predictor(opened, engine).predict(read_rows(given, opened.recipe, outputs=False), listener)
+    files = None if isinstance(given, Table) else given.files()
+    if files is None:
+        return frame
+    name = FILE
+    while name in frame.columns:
+        name += "_"
+    return frame.insert_column(0, pl.Series(name, files, dtype=pl.String))
