@@ -25,7 +25,7 @@ from deepwright.steps.predict import predict as predict_step
 from deepwright.steps.recommend import TopReport
 from deepwright.steps.recommend import evaluate_top as evaluate_top_step
 from deepwright.steps.recommend import recommend as recommend_step
-from deepwright.table import Table
+from deepwright.table import Table, unused
 
 if TYPE_CHECKING:
     from deepwright.engine.finders import BatchTest, RateTest
@@ -420,9 +420,7 @@ def _foretelling(recipe: Recipe, horizon: int | None, targets: list[str]) -> Rec
     forecast: dict[str, Any] = {"type": "forecast"}
     forecast |= {"channels": targets} if targets else {}
     forecast |= {"horizon": horizon} if horizon is not None else {}
-    name = "future"
-    while name in targets:
-        name += "_"
+    name = unused("future", targets)
     return Recipe.parse({**recipe.dump(defaults=False), "outputs": {name: forecast}})
 
 

@@ -25,7 +25,7 @@ from deepwright.preparation import LEAST_ROWS, Part, Prepared
 from deepwright.progress import Event, Listener
 from deepwright.recipe import Recipe, Spans
 from deepwright.split import split_rows
-from deepwright.table import Note, Table, fingerprint
+from deepwright.table import Note, Table, fingerprint, unused
 from deepwright.timeline import Timeline, arranged, borders, season_of, words
 
 SMALL = {"type": "gru", "width": 16, "layers": 1, "dropout": 0.0}
@@ -104,7 +104,7 @@ def declared(recipe: Recipe, line: Timeline) -> tuple[Recipe, list[Note]]:
         raise RecipeError("E106", "there is no column of numbers to foretell", where="outputs", got=", ".join(line.table.columns))
     inputs: dict[str, Feature] = dict(recipe.inputs)
     if not any(isinstance(feature, Window) for feature in inputs.values()):
-        inputs[_free("history", line)] = Window()
+        inputs[unused("history", line.table.columns)] = Window()
     for name, feature in inputs.items():
         if isinstance(feature, Window) and feature.channels == "all":
             inputs[name] = feature.model_copy(update={"channels": tuple(numeric) if feature.mix else foretold})
@@ -176,12 +176,6 @@ def _with_cycles(recipe: Recipe, time: str) -> Recipe:
 def _channels(feature: Feature) -> tuple[str, ...]:
     chosen = getattr(feature, "channels", ())
     return (chosen,) if isinstance(chosen, str) else tuple(chosen)
-
-
-def _free(name: str, line: Timeline) -> str:
-    while name in line.table.columns:
-        name += "_"
-    return name
 
 
 def _numeric(recipe: Recipe, line: Timeline) -> tuple[list[str], list[Note]]:

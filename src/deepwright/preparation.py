@@ -33,7 +33,7 @@ from deepwright.scan import Scan
 from deepwright.selection import select_columns
 from deepwright.split import split_rows
 from deepwright.store import Store, Stored
-from deepwright.table import Note, Table, fingerprint
+from deepwright.table import Note, Table, fingerprint, unused
 
 LEAST_ROWS = 10
 """Fewer training rows than this are refused."""
@@ -169,9 +169,9 @@ def with_types(recipe: Recipe, table: Table, targets: Sequence[str]) -> Recipe:
     recipe = _typed(recipe, table)
     inferred: dict[str, Feature]
     if recipe.data.time is not None and targets and not recipe.outputs:
-        inferred = {_free("future", table): Feature.parse({"type": "forecast", "channels": list(targets)})}
+        inferred = {unused("future", table.columns): Feature.parse({"type": "forecast", "channels": list(targets)})}
     elif recipe.data.time is not None and not recipe.outputs:
-        inferred = {_free("future", table): Feature.parse("forecast")}
+        inferred = {unused("future", table.columns): Feature.parse("forecast")}
     else:
         inferred = {target: target_feature(table, target)[0] for target in targets if target not in recipe.outputs}
     return recipe.replace(outputs={**recipe.outputs, **inferred}) if inferred else recipe
@@ -189,13 +189,6 @@ def _typed(recipe: Recipe, table: Table) -> Recipe:
     inputs = {name: input_feature(table, name, given) for name, given in open_inputs.items()}
     outputs = {name: Feature.completed(given, target_feature(table, name)[0].type_name()) for name, given in open_outputs.items()}
     return recipe.replace(inputs={**recipe.inputs, **inputs}, outputs={**recipe.outputs, **outputs})
-
-
-def _free(name: str, table: Table) -> str:
-    """Return a name that is no column's."""
-    while name in table.columns:
-        name += "_"
-    return name
 
 
 def taken_notes(notes: Iterable[Note]) -> tuple[Note, ...]:

@@ -15,7 +15,7 @@ import polars as pl
 from deepwright.casting import cast
 from deepwright.frames import Note, frame_of
 
-__all__ = ["MISSING", "Note", "Table", "cast", "fingerprint", "summed", "tidy"]
+__all__ = ["MISSING", "Note", "Table", "cast", "fingerprint", "summed", "tidy", "unused"]
 
 MISSING = ("?", "NA", "N/A", "NaN", "null", "None", "-", "")
 """The texts that mean a missing value unless the recipe says otherwise."""
@@ -64,6 +64,13 @@ class Table:
     def with_frame(self, frame: pl.DataFrame, *notes: Note) -> Table:
         """Return this table with other rows and further notes."""
         return replace(self, frame=frame, notes=(*self.notes, *notes))
+
+
+def unused(name: str, taken: Collection[str]) -> str:
+    """Return a name that nothing is called yet: this one, or it with as many ``_`` behind it as that needs."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def tidy(table: Table, *, strip: bool = True, missing: Sequence[str] | None = None, whole: Collection[str] = ()) -> Table:

@@ -14,7 +14,7 @@ from deepwright.profiling import ColumnProfile, Profile, profile
 from deepwright.recipe import Clean, ColumnClean, Data, Recipe, Split, Training, parse_part
 from deepwright.reference import fields, flow
 from deepwright.steps.inspect import check_targets
-from deepwright.table import Table, tidy
+from deepwright.table import Table, tidy, unused
 
 WIDTH = 40
 """The column at which comments behind a key begin, in characters."""
@@ -121,26 +121,20 @@ def _foretold(seen: Profile, targets: Sequence[str], time: str, horizon: int | N
     names = [column.name for column in seen.columns]
     beside = [name for name in names if name not in (*targets, time)]
     yield "inputs:"
-    yield f"  {_free('history', names)}:"
+    yield f"  {unused('history', names)}:"
     yield "    type: window"
     yield from _defaults(Window, indent=4, without=_OF_OUTPUTS)
-    yield _commented(f"  # {_free('later', names)}:", "Columns that are known for the rows to come, such as those of a calendar.")
+    yield _commented(f"  # {unused('later', names)}:", "Columns that are known for the rows to come, such as those of a calendar.")
     yield "  #   type: ahead"
     yield f"  #   channels: {flow(beside[:2] or ['COLUMN'])}"
     yield ""
     yield "outputs:"
-    yield f"  {_free('future', names)}:"
+    yield f"  {unused('future', names)}:"
     yield "    type: forecast"
     told = {"channels": list(targets) or None, "horizon": horizon}
     yield from (f"    {key}: {flow(value)}" for key, value in told.items() if value is not None)
     yield from _defaults(Forecast, indent=4, without={key for key, value in told.items() if value} | _OF_INPUTS)
     yield ""
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _known(column: ColumnProfile) -> bool:

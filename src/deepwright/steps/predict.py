@@ -12,7 +12,7 @@ from deepwright.datapath import pictured
 from deepwright.families import Source
 from deepwright.opening import Engine, open_predictor, read_rows, source_for
 from deepwright.progress import Listener, silent
-from deepwright.table import Table
+from deepwright.table import Table, unused
 
 FILE = "file"
 """The column that tells which file a row is, where every row is one."""
@@ -69,9 +69,4 @@ def predict(
     else:
         frame = open_predictor(opened, engine).predict(read_rows(given, opened.recipe, outputs=False), listener)
     files = None if isinstance(given, Table) else given.files()
-    if files is None:
-        return frame
-    name = FILE
-    while name in frame.columns:
-        name += "_"
-    return frame.insert_column(0, pl.Series(name, files, dtype=pl.String))
+    return frame if files is None else frame.insert_column(0, pl.Series(unused(FILE, frame.columns), files, dtype=pl.String))
